@@ -1,0 +1,2 @@
+//! The `espejo` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Everything of the mirror that survives a restart.

@@ -1,1 +1,45 @@
-//! placeholder
+//! The npm registry protocol: names, paths, documents, digests and versions.
+//!
+//! Types and pure functions only: no I/O, no async, no clock. Whatever comes from a
+//! registry or a client is parsed here once, into a type that cannot hold the bad forms.
+//! Nothing in this crate panics on input; odd documents that really exist upstream are
+//! read as far as they make sense, and the rest is reported.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
+        clippy::needless_pass_by_value
+    )
+)]
+
+pub mod diff;
+pub mod dist_tag;
+pub mod integrity;
+mod json;
+pub mod manifest;
+pub mod name;
+pub mod packument;
+pub mod path;
+pub mod render;
+pub mod version;
+
+pub use diff::{KnownVersion, PackumentDiff};
+pub use dist_tag::{TagError, validate_dist_tag};
+pub use integrity::{
+    ExpectedDigest, HashAlgorithm, Integrity, IntegrityError, Mismatch, Sha512Digest, Verifier,
+};
+pub use manifest::{ManifestDigest, VersionFacts};
+pub use name::{NameError, PackageName};
+pub use packument::{PackumentScan, PackumentShape, ScanError, VersionEntry};
+pub use path::PackagePath;
+pub use render::{
+    PackumentForm, RenderOptions, canonical_tarball_file, render_manifest, render_packument,
+    version_of_tarball_file,
+};
+pub use version::{SpecError, compare_versions, resolve_spec};

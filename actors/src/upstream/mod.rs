@@ -1,0 +1,158 @@
+//! HTTP to one upstream registry: documents and tarballs, and everything that can go wrong.
+//!
+//! No actors here. [`Upstream`] is cheap to clone; all clones share connections, limits,
+//! breaker and the large lane. Requests run on the runtime they are called from, which is
+//! the engine's. Nothing survives a restart.
+//!
+//! `client` sends one request and follows redirects, `packument` and `tarball` read the two
+//! kinds of body, `decode` turns a received document into JSON text, `redirect` and `address`
+//! decide where a request may go, `limiter`, `breaker` and `retry` when.
+
+mod address;
+mod body;
+mod breaker;
+mod client;
+mod decode;
+mod error;
+mod lane;
+mod limiter;
+mod packument;
+mod redirect;
+mod retry;
+mod settings;
+mod status;
+mod tarball;
+mod tls;
+
+#[cfg(test)]
+pub(crate) mod raw_server;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use npm::PackageName;
+use tokio::time::Instant;
+use url::Url;
+
+pub use breaker::{BreakerSettings, BreakerState};
+pub use client::via_names;
+pub use error::UpstreamError;
+pub use lane::{FREE_BODY_BYTES, LargeLane, in_place};
+pub use packument::{FetchedDocument, PackumentAnswer};
+pub use retry::{RetryPolicy, Schedule};
+pub use settings::{MAX_DOCUMENT_BYTES, MAX_TARBALL_BYTES, UpstreamSettings};
+pub use status::{AnswerCounts, UpstreamStatus};
+pub use tarball::{Buffered, TarballBody};
+
+use client::Client;
+use store::Validators;
+
+/// Who waits for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// A reader or an operator: only the limit of all requests applies, retries are few.
+    Person,
+    /// Feed, sweep, revalidation: the background limit applies too.
+    Background,
+}
+
+/// One upstream registry.
+#[derive(Clone)]
+pub struct Upstream {
+    client: Arc<Client>,
+}
+
+impl Upstream {
+    /// Prepares the client; nothing is sent and no certificate is read yet.
+    ///
+    /// # Errors
+    /// [`UpstreamError::Misconfigured`] when an address, token or certificate cannot work.
+    pub fn new(settings: UpstreamSettings) -> Result<Self, UpstreamError> {
+        Ok(Self { client: Arc::new(Client::new(settings)?) })
+    }
+
+    /// The settings it was made from.
+    #[must_use]
+    pub fn settings(&self) -> &UpstreamSettings {
+        &self.client.settings
+    }
+
+    /// Base address without a trailing slash, for logs.
+    #[must_use]
+    pub fn base_url(&self) -> &str {
+        self.client.base()
+    }
+
+    /// When and how often failures are repeated.
+    #[must_use]
+    pub fn retry_policy(&self) -> &RetryPolicy {
+        &self.client.settings.retry
+    }
+
+    /// The full document of a package, repeated on passing failures.
+    ///
+    /// With validators the request is conditional. Documents over 4 MiB come with a place in
+    /// the large lane, see [`FetchedDocument::lane`].
+    ///
+    /// # Errors
+    /// The last failure, see [`UpstreamError`].
+    pub async fn packument(
+        &self,
+        name: &PackageName,
+        validators: &Validators,
+        urgency: Urgency,
+    ) -> Result<PackumentAnswer, UpstreamError> {
+        let url = self.client.document_url(name)?;
+        self.retrying(urgency, || packument::fetch(&self.client, &url, validators, urgency)).await
+    }
+
+    /// One request for a tarball; the answer's head is checked, its body is still to come.
+    ///
+    /// Not repeated here: the body can fail too, so the caller repeats both with
+    /// [`Upstream::retrying`].
+    ///
+    /// # Errors
+    /// See [`UpstreamError`].
+    pub async fn tarball(&self, url: &Url, urgency: Urgency) -> Result<TarballBody, UpstreamError> {
+        tarball::fetch(&self.client, url, urgency).await
+    }
+
+    /// Runs `attempt` until it succeeds, fails for good, or the retry policy is used up.
+    ///
+    /// # Errors
+    /// The last failure.
+    pub async fn retrying<T, Attempt>(
+        &self,
+        urgency: Urgency,
+        mut attempt: impl FnMut() -> Attempt,
+    ) -> Result<T, UpstreamError>
+    where
+        Attempt: Future<Output = Result<T, UpstreamError>>,
+    {
+        let mut schedule = self.retry_policy().schedule(urgency);
+        loop {
+            let failure = match attempt().await {
+                Ok(value) => return Ok(value),
+                Err(failure) => failure,
+            };
+            match schedule.next_delay(&failure) {
+                Some(delay) => tokio::time::sleep_until(Instant::now() + delay).await,
+                None => return Err(failure),
+            }
+        }
+    }
+
+    /// The lane bodies over [`FREE_BODY_BYTES`] take, two at a time.
+    #[must_use]
+    pub fn large_lane(&self) -> &LargeLane {
+        &self.client.lane
+    }
+
+    /// State, limits and counters of this moment.
+    #[must_use]
+    pub fn describe(&self) -> UpstreamStatus {
+        self.client.describe()
+    }
+}

@@ -1,0 +1,1 @@
+//! Looking after what is stored: checking it, freeing space, taking a copy of it.

@@ -75,35 +75,34 @@ pub struct VersionFacts<'a> {
 /// Reads the facts of one manifest.
 pub(crate) fn facts(raw: &RawValue) -> Result<VersionFacts<'_>, ScanError> {
     let mut facts = VersionFacts::default();
-    let (mut required, mut optional) = (Vec::new(), Vec::new());
-    for (key, value) in json::members(raw.get())? {
-        match &*key {
-            "name" => facts.name = json::string(value),
-            "version" => facts.version = json::string(value),
-            "deprecated" => facts.deprecated = is_deprecated(value),
-            "dist" => read_dist(&mut facts, value),
-            "dependencies" => required = texts(value),
-            "optionalDependencies" => optional = texts(value),
-            _ => {}
-        }
-    }
+    let (mut dependencies, mut optional) = (Vec::new(), Vec::new());
+    json::each_member(raw.get(), |key, value| match &*key {
+        "name" => facts.name = json::string(value),
+        "version" => facts.version = json::string(value),
+        "deprecated" => facts.deprecated = is_deprecated(value),
+        "dist" => read_dist(&mut facts, value),
+        "dependencies" => dependencies = texts(value),
+        "optionalDependencies" => optional = texts(value),
+        _ => {}
+    })?;
     // npm lists optional ones in both maps; the optional spec is the one that counts
-    required.retain(|(name, _)| !optional.iter().any(|(other, _)| other == name));
-    required.append(&mut optional);
-    facts.dependencies = required;
+    dependencies.append(&mut optional);
+    json::fold_duplicates(&mut dependencies, |(name, _)| name);
+    facts.dependencies = dependencies;
     Ok(facts)
 }
 
 fn read_dist<'a>(facts: &mut VersionFacts<'a>, dist: &'a RawValue) {
-    for (key, value) in json::members(dist.get()).unwrap_or_default() {
-        match &*key {
-            "tarball" => facts.tarball = json::string(value),
-            "integrity" => facts.integrity = json::string(value),
-            "shasum" => facts.shasum = json::string(value),
-            "unpackedSize" => facts.unpacked_size = value.get().parse().ok(),
-            _ => {}
-        }
-    }
+    // of two `dist` the later one counts as a whole
+    (facts.tarball, facts.integrity, facts.shasum, facts.unpacked_size) = Default::default();
+    // the only error is a `dist` that is no object, and then there is nothing to read
+    let _ = json::each_member(dist.get(), |key, value| match &*key {
+        "tarball" => facts.tarball = json::string(value),
+        "integrity" => facts.integrity = json::string(value),
+        "shasum" => facts.shasum = json::string(value),
+        "unpackedSize" => facts.unpacked_size = value.get().parse().ok(),
+        _ => {}
+    });
 }
 
 fn is_deprecated(value: &RawValue) -> bool {
@@ -113,15 +112,12 @@ fn is_deprecated(value: &RawValue) -> bool {
     }
 }
 
-/// Members with string values, each key once, the last one counting.
+/// Members with string values.
 fn texts(map: &RawValue) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
-    let mut texts: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
-    for (key, value) in json::members(map.get()).unwrap_or_default() {
-        let Some(value) = json::string(value) else { continue };
-        match texts.iter_mut().find(|(known, _)| *known == key) {
-            Some(known) => known.1 = value,
-            None => texts.push((key, value)),
-        }
-    }
+    let mut texts = Vec::new();
+    // the only error is a value that is no object (an old list): no dependencies then
+    let _ = json::each_member(map.get(), |key, value| {
+        texts.extend(json::string(value).map(|value| (key, value)));
+    });
     texts
 }

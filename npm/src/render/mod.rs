@@ -1,0 +1,140 @@
+//! Documents as clients get them, spliced together from slices of the upstream body.
+//!
+//! The full form is the upstream document with the addresses of tarballs and attestations
+//! replaced; every other byte of a version, known to us or not, goes through untouched. The
+//! abbreviated form picks members, and keeps `time`, which saves age-gated clients the full
+//! document. Nothing is parsed into a tree and no version object is built anew.
+
+mod abbreviated;
+mod address;
+mod form;
+mod splice;
+mod tags;
+
+#[cfg(test)]
+mod tests;
+
+use crate::json;
+use crate::name::PackageName;
+use crate::packument::{PackumentScan, VersionEntry};
+
+pub use address::{canonical_tarball_file, version_of_tarball_file};
+pub use form::PackumentForm;
+
+use address::Addresses;
+
+/// What a document is rendered for.
+#[derive(Clone, Copy)]
+pub struct RenderOptions<'a> {
+    /// The package, as it is asked for.
+    pub name: &'a PackageName,
+    /// Our public address without trailing slash; may hold a path prefix.
+    pub base_url: &'a str,
+    /// Versions that are left out (blocked, held).
+    pub hidden: &'a dyn Fn(&str) -> bool,
+}
+
+/// Renders all visible versions.
+///
+/// When any version is left out, dist-tags that would point at an absent one are repaired:
+/// `latest` moves to the highest remaining version, others go. Otherwise they pass as they
+/// are. Documents without `versions` (unpublished stubs) come out without them.
+#[must_use]
+pub fn render_packument(
+    scan: &PackumentScan<'_>,
+    form: PackumentForm,
+    options: &RenderOptions<'_>,
+) -> Vec<u8> {
+    let visible: Vec<&VersionEntry<'_>> =
+        scan.versions.iter().filter(|entry| !(options.hidden)(&entry.key)).collect();
+    let document = Document { scan, visible: &visible, addresses: &Addresses::new(options) };
+    let mut out = Vec::with_capacity(document.size_limit());
+    match form {
+        PackumentForm::Full => document.write_full(&mut out),
+        PackumentForm::Abbreviated => document.write_abbreviated(options.name, &mut out),
+    }
+    // pages beyond the end were never touched; what is kept or cached is the length only
+    out.shrink_to_fit();
+    out
+}
+
+/// Renders one version; `None` when it is absent or hidden.
+#[must_use]
+pub fn render_manifest(
+    scan: &PackumentScan<'_>,
+    version: &str,
+    form: PackumentForm,
+    options: &RenderOptions<'_>,
+) -> Option<Vec<u8>> {
+    let entry = scan.version(version).filter(|_| !(options.hidden)(version))?;
+    let addresses = Addresses::new(options);
+    let mut out = Vec::with_capacity(entry.raw.get().len() + addresses.growth());
+    match form {
+        PackumentForm::Full => splice::write_manifest(&mut out, entry, &addresses),
+        PackumentForm::Abbreviated => abbreviated::write_manifest(&mut out, entry, &addresses),
+    }
+    Some(out)
+}
+
+/// A packument on its way out.
+struct Document<'d, 'a> {
+    scan: &'d PackumentScan<'a>,
+    visible: &'d [&'d VersionEntry<'a>],
+    addresses: &'d Addresses,
+}
+
+impl Document<'_, '_> {
+    /// No rendered form can be longer: the body, and what our addresses add to each version.
+    fn size_limit(&self) -> usize {
+        self.scan.body_bytes() + self.visible.len() * self.addresses.growth() + 256
+    }
+
+    /// Whether some version of the body is not shown.
+    fn leaves_out_versions(&self) -> bool {
+        self.visible.len() != self.scan.versions.len() || !self.scan.skipped.is_empty()
+    }
+
+    fn write_full(&self, out: &mut Vec<u8>) {
+        write_members(out, &self.scan.members, |out, (key, value)| {
+            json::write_string(out, key);
+            out.push(b':');
+            match &**key {
+                "versions" if json::is_object(value) => {
+                    self.write_versions(out, splice::write_manifest);
+                }
+                "dist-tags" if self.leaves_out_versions() => {
+                    tags::write_repaired(out, self.scan, self.visible);
+                }
+                _ => out.extend_from_slice(value.get().as_bytes()),
+            }
+        });
+    }
+
+    fn write_versions(
+        &self,
+        out: &mut Vec<u8>,
+        write: fn(&mut Vec<u8>, &VersionEntry<'_>, &Addresses),
+    ) {
+        write_members(out, self.visible, |out, entry| {
+            json::write_string(out, &entry.key);
+            out.push(b':');
+            write(out, entry, self.addresses);
+        });
+    }
+}
+
+/// Writes an object, one member for each item.
+fn write_members<T>(
+    out: &mut Vec<u8>,
+    items: impl IntoIterator<Item = T>,
+    mut write: impl FnMut(&mut Vec<u8>, T),
+) {
+    out.push(b'{');
+    for (index, item) in items.into_iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write(out, item);
+    }
+    out.push(b'}');
+}

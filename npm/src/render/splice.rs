@@ -1,0 +1,87 @@
+//! A version's raw manifest with the addresses replaced.
+
+use std::ops::Range;
+
+use serde_json::value::RawValue;
+
+use crate::json;
+use crate::packument::VersionEntry;
+
+use super::address::Addresses;
+
+/// Writes the whole manifest.
+pub(super) fn write_manifest(out: &mut Vec<u8>, entry: &VersionEntry<'_>, addresses: &Addresses) {
+    let raw = entry.raw.get();
+    let mut edits = Edits::new(raw);
+    // a raw version is an object, so reading it cannot fail
+    let _ = json::each_member(raw, |key, value| {
+        if key == "dist" {
+            edits.collect(value);
+        }
+    });
+    edits.write(out, &entry.key, addresses);
+}
+
+/// Writes the value of `dist`.
+pub(super) fn write_dist(out: &mut Vec<u8>, dist: &RawValue, version: &str, addresses: &Addresses) {
+    let mut edits = Edits::new(dist.get());
+    edits.collect(dist);
+    edits.write(out, version, addresses);
+}
+
+/// The spans of one text that are replaced, in order.
+struct Edits<'a> {
+    text: &'a str,
+    spans: Vec<(Range<usize>, Replacement<'a>)>,
+}
+
+enum Replacement<'a> {
+    Tarball,
+    Attestations(&'a RawValue),
+}
+
+impl<'a> Edits<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { text, spans: Vec::with_capacity(2) }
+    }
+
+    /// Finds the addresses in a `dist`.
+    ///
+    /// All duplicates are replaced too: whichever a client takes, it is ours.
+    fn collect(&mut self, dist: &'a RawValue) {
+        // the only error is a `dist` that is no object, and that holds no address
+        let _ = json::each_member(dist.get(), |key, value| match &*key {
+            "tarball" => self.replace(value, Replacement::Tarball),
+            "attestations" => {
+                let _ = json::each_member(value.get(), |key, url| {
+                    if key == "url" {
+                        self.replace(url, Replacement::Attestations(url));
+                    }
+                });
+            }
+            _ => {}
+        });
+    }
+
+    fn replace(&mut self, value: &'a RawValue, with: Replacement<'a>) {
+        if value.get().starts_with('"') {
+            let start = json::offset_in(self.text, value.get());
+            self.spans.push((start..start + value.get().len(), with));
+        }
+    }
+
+    fn write(&self, out: &mut Vec<u8>, version: &str, addresses: &Addresses) {
+        let mut copied = 0;
+        for (span, replacement) in &self.spans {
+            out.extend_from_slice(self.text.as_bytes().get(copied..span.start).unwrap_or_default());
+            match replacement {
+                Replacement::Tarball => addresses.write_tarball(out, version),
+                Replacement::Attestations(url) => {
+                    addresses.write_attestations(out, &json::decode(url.get()));
+                }
+            }
+            copied = span.end;
+        }
+        out.extend_from_slice(self.text.as_bytes().get(copied..).unwrap_or_default());
+    }
+}

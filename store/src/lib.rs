@@ -1,1 +1,198 @@
-//! Everything of the mirror that survives a restart.
+//! Everything of the mirror that survives a restart: rows in a database, bytes in blobs.
+//!
+//! [`Store`] is what everybody holds: it reads through a pool and hands out the one writer. Queries
+//! live in modules named like their table; [`commit`] is the one write path of a sync. Order on
+//! disk: bytes durable, then rows, then old bytes deleted.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
+        clippy::needless_pass_by_value
+    )
+)]
+
+pub mod alarms;
+mod any_connection;
+pub mod blob_rows;
+pub mod blobs;
+pub mod change;
+pub mod changes;
+pub mod commit;
+mod connection;
+mod dialect;
+pub mod dist_tags;
+mod error;
+pub mod lock;
+pub mod maintenance;
+mod migrations;
+pub mod packages;
+pub mod registries;
+pub mod renderings;
+pub mod schema;
+pub mod segments;
+pub mod settings;
+pub mod states;
+pub mod tasks;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+pub mod tokens;
+pub mod users;
+pub mod versions;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+pub use any_connection::AnyConnection;
+pub use blobs::BlobSettings;
+pub use change::{
+    BatchOutcome, CommitBatch, Committed, DocumentChange, PackageChange, TaskEnd, TaskId,
+    Validators, VersionChange, WriteFn,
+};
+pub use error::StoreError;
+pub use lock::FolderLock;
+pub use states::{DocumentEncoding, Keeping, PackageStatus, TaskState, VersionState};
+pub use writer::StoreWriter;
+
+use crate::blobs::BlobStore;
+use crate::connection::{Opener, Reader, ReaderPool};
+
+/// Where everything is kept.
+#[derive(Clone, Debug)]
+pub struct StoreSettings {
+    /// The rows.
+    pub database: DatabaseSettings,
+    /// The bytes.
+    pub blobs: BlobSettings,
+}
+
+/// Which database, and where.
+#[derive(Clone, Debug)]
+pub enum DatabaseSettings {
+    /// A file of our own; made when missing.
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A server.
+    Postgres {
+        /// Connection address as libpq reads it.
+        url: String,
+        /// Schema to work in, made when missing; `None` = the server's default.
+        schema: Option<String>,
+    },
+}
+
+/// The database and the blobs of one mirror; cheap to clone.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    opener: Opener,
+    readers: ReaderPool,
+    /// As many permits as the pool has connections: waiting costs no thread.
+    reading: Semaphore,
+    blobs: Arc<dyn BlobStore>,
+    local: bool,
+}
+
+impl Store {
+    /// Opens the store, migrates the database and cuts the open segment at its durable end.
+    ///
+    /// # Errors
+    /// [`StoreError::NewerSchema`], [`StoreError::Retry`] when the database cannot be reached, or
+    /// what the blobs report.
+    pub fn open_blocking(settings: &StoreSettings) -> Result<Self, StoreError> {
+        let opener = Opener::new(&settings.database)?;
+        migrations::migrate_blocking(&opener)?;
+        let readers = connection::reader_pool(&opener);
+        let states = segments::all(&mut *get(&readers)?)?;
+        let blobs = blobs::open_blocking(&settings.blobs, &states)?;
+        let permits = usize::try_from(readers.max_size()).unwrap_or(1);
+        Ok(Self(Arc::new(Inner {
+            opener,
+            readers,
+            reading: Semaphore::new(permits),
+            blobs,
+            local: matches!(settings.blobs, BlobSettings::Local { .. })
+                || matches!(settings.database, DatabaseSettings::Sqlite { .. }),
+        })))
+    }
+
+    /// Runs a query on a reader, in the blocking pool.
+    ///
+    /// A caller that goes away while the query runs leaves nothing behind: the query ends and its
+    /// connection goes back by itself.
+    ///
+    /// # Errors
+    /// Those of the query; [`StoreError::Retry`] when no connection can be had.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&mut AnyConnection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let store = self.clone();
+        let waited = self.0.reading.acquire().await;
+        let permit = waited.map_err(|_| StoreError::Other("the store is closed".into()))?;
+        permit.forget(); // given back below, by whoever finishes last
+        let running = GivesBack(store);
+        let done = tokio::task::spawn_blocking(move || {
+            let running = running;
+            running.0.read_blocking(query)
+        });
+        done.await.map_err(|error| StoreError::Other(format!("a query did not finish: {error}")))?
+    }
+
+    /// Runs a query on a reader, on this thread.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub fn read_blocking<T>(
+        &self,
+        query: impl FnOnce(&mut AnyConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        query(&mut *get(&self.0.readers)?)
+    }
+
+    /// Opens a connection that may write; it belongs to the thread of the metadata writer.
+    ///
+    /// # Errors
+    /// [`StoreError::Retry`] when the database cannot be reached.
+    pub fn writer_blocking(&self) -> Result<StoreWriter, StoreError> {
+        StoreWriter::open(self.0.opener.clone(), Arc::clone(&self.0.blobs))
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn blobs(&self) -> &Arc<dyn BlobStore> {
+        &self.0.blobs
+    }
+
+    /// Whether database or blobs are files of this machine, so that only one node may use them.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.0.local
+    }
+}
+
+/// Returns the reading permit when the query is over or was never started.
+struct GivesBack(Store);
+
+impl Drop for GivesBack {
+    fn drop(&mut self) {
+        self.0.0.reading.add_permits(1);
+    }
+}
+
+fn get(readers: &ReaderPool) -> Result<Reader, StoreError> {
+    readers.get().map_err(|error| StoreError::Retry(format!("no connection for reading: {error}")))
+}

@@ -1,0 +1,15 @@
+DROP TABLE tokens;
+DROP TABLE users;
+DROP TABLE settings;
+DROP TABLE registries;
+DROP TABLE alarms;
+DROP TABLE changes;
+DROP TABLE local_seq;
+DROP TABLE task_logs;
+DROP TABLE tasks;
+DROP TABLE renderings;
+DROP TABLE segments;
+DROP TABLE blobs;
+DROP TABLE dist_tags;
+DROP TABLE versions;
+DROP TABLE packages;

@@ -1,0 +1,62 @@
+//! PostgreSQL: rows are locked in key order, and tasks that another node looks at are skipped.
+
+use super::RowsStatement;
+
+pub(super) const NOW_MS: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+
+pub(super) const PACKAGES_FOR_CHANGE: RowsStatement = RowsStatement {
+    head: "SELECT id, name, registry, keep, status, revision, etag, last_modified, \
+           document_digest, document_encoding, document_stored_bytes, document_body_bytes, \
+           upstream_rev, modified, checked_at_ms, changed_at_ms FROM packages WHERE name IN (",
+    columns: 1,
+    tail: ") ORDER BY name FOR UPDATE",
+};
+
+pub(super) const BLOBS_FOR_REUSE: RowsStatement = RowsStatement {
+    head: "SELECT digest FROM blobs WHERE digest IN (",
+    columns: 1,
+    tail: ") ORDER BY digest FOR SHARE",
+};
+
+pub(super) const WAITING_FOR_MERGE: RowsStatement = RowsStatement {
+    head: "WITH wanted(registry, name) AS (VALUES ",
+    columns: 2,
+    tail: ") SELECT id, tasks.name, tasks.registry, state, priority, options, attempts, error, \
+           author, author_ip, created_at_ms, updated_at_ms, not_before_ms, leased_by, \
+           lease_until_ms FROM wanted JOIN tasks ON tasks.registry = wanted.registry \
+           AND tasks.name = wanted.name WHERE tasks.state = 'waiting' \
+           ORDER BY tasks.registry, tasks.name FOR UPDATE OF tasks",
+};
+
+pub(super) const CLAIM_TASKS: RowsStatement = RowsStatement {
+    head: "WITH input(registry, worker, lease_ms, wanted) AS (VALUES ",
+    columns: 4,
+    tail: "), clock(now) AS (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint), \
+           due AS (SELECT id, priority FROM tasks \
+           WHERE registry = (SELECT registry FROM input) AND state = 'waiting' \
+           AND not_before_ms <= (SELECT now FROM clock) \
+           AND NOT EXISTS (SELECT 1 FROM tasks AS other WHERE other.registry = tasks.registry \
+           AND other.name = tasks.name AND other.state = 'processing') \
+           ORDER BY priority, id LIMIT (SELECT wanted FROM input) FOR UPDATE SKIP LOCKED), \
+           expired AS (SELECT id, priority FROM tasks \
+           WHERE registry = (SELECT registry FROM input) AND state = 'processing' \
+           AND lease_until_ms < (SELECT now FROM clock) \
+           ORDER BY priority, id LIMIT (SELECT wanted FROM input) FOR UPDATE SKIP LOCKED) \
+           UPDATE tasks SET state = 'processing', attempts = attempts + 1, \
+           leased_by = (SELECT worker FROM input), \
+           lease_until_ms = (SELECT now FROM clock) + (SELECT lease_ms FROM input), \
+           updated_at_ms = (SELECT now FROM clock) \
+           WHERE id IN (SELECT id FROM (SELECT id, priority FROM due \
+           UNION ALL SELECT id, priority FROM expired) AS found \
+           ORDER BY priority, id LIMIT (SELECT wanted FROM input)) \
+           RETURNING id, name, registry, state, priority, options, attempts, error, author, \
+           author_ip, created_at_ms, updated_at_ms, not_before_ms, leased_by, lease_until_ms",
+};
+
+pub(super) const RENEW_TASKS: RowsStatement = RowsStatement {
+    head: "UPDATE tasks SET lease_until_ms = \
+           (extract(epoch FROM clock_timestamp()) * 1000)::bigint + held.column3 FROM (VALUES ",
+    columns: 3,
+    tail: ") AS held WHERE tasks.id = held.column1 AND tasks.leased_by = held.column2 \
+           AND tasks.state = 'processing' RETURNING tasks.id",
+};

@@ -1,0 +1,178 @@
+//! The tables, in the column types that SQLite and PostgreSQL share.
+//!
+//! Times are unix milliseconds (`_at_ms`), digests binary, states text. A test compares this file
+//! with what the migrations make on both databases.
+
+#![expect(missing_docs, reason = "the macro makes public items without documentation")]
+
+diesel::table! {
+    packages (id) {
+        id -> BigInt,
+        name -> Text,
+        registry -> Text,
+        keep -> Text,
+        status -> Text,
+        revision -> BigInt,
+        etag -> Nullable<Text>,
+        last_modified -> Nullable<Text>,
+        document_digest -> Nullable<Binary>,
+        document_encoding -> Nullable<Text>,
+        document_stored_bytes -> Nullable<BigInt>,
+        document_body_bytes -> Nullable<BigInt>,
+        upstream_rev -> Nullable<Text>,
+        modified -> Nullable<Text>,
+        checked_at_ms -> BigInt,
+        changed_at_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    versions (package_id, version) {
+        package_id -> BigInt,
+        version -> Text,
+        manifest -> Binary,
+        tarball_url -> Nullable<Text>,
+        tarball_file -> Text,
+        expected -> Nullable<Text>,
+        state -> Text,
+        blob -> Nullable<Binary>,
+        size_bytes -> Nullable<BigInt>,
+        reason -> Nullable<Text>,
+        removed_at_ms -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    dist_tags (package_id, tag) {
+        package_id -> BigInt,
+        tag -> Text,
+        version -> Text,
+    }
+}
+
+diesel::table! {
+    blobs (digest) {
+        digest -> Binary,
+        segment -> BigInt,
+        start_bytes -> BigInt,
+        length_bytes -> BigInt,
+    }
+}
+
+diesel::table! {
+    segments (id) {
+        id -> BigInt,
+        durable_bytes -> BigInt,
+        sealed -> Bool,
+    }
+}
+
+diesel::table! {
+    renderings (package_id, form, encoding, base) {
+        package_id -> BigInt,
+        form -> Text,
+        encoding -> Text,
+        base -> Text,
+        revision -> BigInt,
+        policy_epoch -> BigInt,
+        digest -> Binary,
+        etag -> Text,
+        body_bytes -> BigInt,
+    }
+}
+
+diesel::table! {
+    tasks (id) {
+        id -> Text,
+        name -> Text,
+        registry -> Text,
+        state -> Text,
+        priority -> Integer,
+        options -> Text,
+        attempts -> Integer,
+        error -> Nullable<Text>,
+        author -> Nullable<Text>,
+        author_ip -> Nullable<Text>,
+        created_at_ms -> BigInt,
+        updated_at_ms -> BigInt,
+        not_before_ms -> BigInt,
+        leased_by -> Nullable<Text>,
+        lease_until_ms -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    task_logs (id) {
+        id -> BigInt,
+        task_id -> Text,
+        body -> Text,
+    }
+}
+
+diesel::table! {
+    local_seq (id) {
+        id -> BigInt,
+        value -> BigInt,
+    }
+}
+
+diesel::table! {
+    changes (seq) {
+        seq -> BigInt,
+        name -> Text,
+        kind -> Text,
+        at_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    alarms (id) {
+        id -> BigInt,
+        name -> Text,
+        message -> Text,
+        at_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    registries (name) {
+        name -> Text,
+        host -> Text,
+        source -> Text,
+        stored_at_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    settings (key) {
+        key -> Text,
+        value -> Text,
+    }
+}
+
+diesel::table! {
+    users (name) {
+        name -> Text,
+        admin -> Bool,
+        created_at_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    tokens (key) {
+        key -> Binary,
+        user_name -> Text,
+        mark -> Text,
+        readonly -> Bool,
+        automation -> Bool,
+        cidr -> Text,
+        created_at_ms -> BigInt,
+        expires_at_ms -> Nullable<BigInt>,
+        last_used_at_ms -> Nullable<BigInt>,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    packages, versions, dist_tags, blobs, segments, renderings, tasks, task_logs, local_seq,
+    changes, alarms, registries, settings, users, tokens,
+);

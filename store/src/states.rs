@@ -1,0 +1,119 @@
+//! The few closed sets of words that rows hold, stored as text.
+//!
+//! A word that is not in the set means that the database was written by something else; it is
+//! reported as damage and never guessed at.
+
+use serde::{Deserialize, Serialize};
+
+use crate::StoreError;
+
+macro_rules! text_states {
+    ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum $name { $($(#[$variant_meta])* $variant),+ }
+
+        impl $name {
+            /// The word that stands in the database.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+
+            /// Reads the word back.
+            ///
+            /// # Errors
+            /// [`StoreError::Damaged`] for a word outside the set.
+            pub fn from_text(text: &str) -> Result<Self, StoreError> {
+                match text {
+                    $($text => Ok(Self::$variant),)+
+                    other => Err(StoreError::damaged(format!(
+                        concat!("{:?} is no ", stringify!($name), "; known are: ", $($text, " "),+), other,
+                    ))),
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+text_states! {
+    /// How much of a package is kept here.
+    Keeping {
+        /// Every version's tarball is fetched.
+        Mirrored = "mirrored",
+        /// Arrived by a miss: tarballs are fetched when first asked for.
+        Cached = "cached",
+    }
+}
+
+impl Keeping {
+    /// The stronger of two wishes: what is mirrored once stays mirrored.
+    #[must_use]
+    pub fn raised_by(self, other: Self) -> Self {
+        if self == Self::Mirrored || other == Self::Mirrored {
+            Self::Mirrored
+        } else {
+            Self::Cached
+        }
+    }
+}
+
+text_states! {
+    /// What the last document said about the package as a whole.
+    PackageStatus {
+        /// An ordinary document with versions.
+        Live = "live",
+        /// Upstream says that it was unpublished.
+        Unpublished = "unpublished",
+        /// The document is there but lists no versions.
+        Emptied = "emptied",
+        /// Upstream replaced the package by a security placeholder.
+        SecurityHolding = "security_holding",
+    }
+}
+
+text_states! {
+    /// Where the tarball of one version is.
+    VersionState {
+        /// Known from the document; the bytes are upstream.
+        Remote = "remote",
+        /// The bytes are here and were verified.
+        Held = "held",
+        /// Fetching or verifying failed for good; the reason column says why.
+        Failed = "failed",
+        /// Deliberately not fetched; the reason column says why.
+        Skipped = "skipped",
+    }
+}
+
+text_states! {
+    /// Where a sync task is in its life.
+    TaskState {
+        /// Not started, or to be started again.
+        Waiting = "waiting",
+        /// Leased to a worker.
+        Processing = "processing",
+        /// Ended well.
+        Success = "success",
+        /// Ended badly; the error column says why.
+        Error = "error",
+    }
+}
+
+text_states! {
+    /// How the bytes of a stored document are compressed.
+    DocumentEncoding {
+        /// Not at all.
+        Identity = "identity",
+        /// gzip, as upstream sent it.
+        Gzip = "gzip",
+        /// zstd.
+        Zstd = "zstd",
+    }
+}

@@ -1,0 +1,124 @@
+//! Questions about tasks.
+
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
+use diesel::prelude::*;
+use diesel::sql_types::Bool;
+use npm::PackageName;
+
+use super::row::{RawTask, TaskRow, row, rows};
+use crate::dialect::{self, AnyBackend};
+use crate::schema::tasks;
+use crate::{AnyConnection, StoreError, TaskId, TaskState};
+
+const HOUR_MS: i64 = 60 * 60 * 1000;
+
+/// Which tasks to list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TaskFilter {
+    /// Only in this state.
+    pub state: Option<TaskState>,
+    /// Only of this package.
+    pub name: Option<PackageName>,
+    /// At most so many.
+    pub limit: i64,
+    /// Only older than this one.
+    pub before: Option<TaskId>,
+}
+
+/// How the queue is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
+pub struct TaskCounts {
+    /// Waiting, those for later included.
+    pub waiting: i64,
+    /// Leased.
+    pub processing: i64,
+    /// Ended well within the last hour.
+    pub success_last_hour: i64,
+    /// Ended badly within the last hour.
+    pub error_last_hour: i64,
+    /// How long the oldest waiting task has been waiting.
+    pub oldest_waiting_ms: Option<i64>,
+}
+
+/// A state as a literal: the partial indexes are not used for a bound value.
+pub(super) fn is(state: TaskState) -> SqlLiteral<Bool> {
+    sql(match state {
+        TaskState::Waiting => "tasks.state = 'waiting'",
+        TaskState::Processing => "tasks.state = 'processing'",
+        TaskState::Success => "tasks.state = 'success'",
+        TaskState::Error => "tasks.state = 'error'",
+    })
+}
+
+/// The task with this id.
+///
+/// # Errors
+/// Those of the database.
+pub fn find(connection: &mut AnyConnection, id: TaskId) -> Result<Option<TaskRow>, StoreError> {
+    let found = tasks::table.find(id.to_string()).first::<RawTask>(connection).optional()?;
+    found.map(row).transpose()
+}
+
+/// Tasks by age, newest first.
+///
+/// # Errors
+/// Those of the database.
+pub fn list(
+    connection: &mut AnyConnection,
+    filter: &TaskFilter,
+) -> Result<Vec<TaskRow>, StoreError> {
+    let mut query = tasks::table.into_boxed::<AnyBackend>();
+    if let Some(state) = filter.state {
+        query = query.filter(is(state));
+    }
+    if let Some(name) = &filter.name {
+        query = query.filter(tasks::name.eq(name.as_str()));
+    }
+    if let Some(before) = filter.before {
+        query = query.filter(tasks::id.lt(before.to_string()));
+    }
+    rows(query.order(tasks::id.desc()).limit(filter.limit).load::<RawTask>(connection)?)
+}
+
+/// How the queue is.
+///
+/// # Errors
+/// Those of the database.
+pub fn counts(connection: &mut AnyConnection) -> Result<TaskCounts, StoreError> {
+    let now = dialect::now_ms(connection)?;
+    let ended =
+        |state| tasks::table.filter(is(state)).filter(tasks::updated_at_ms.ge(now - HOUR_MS));
+    let waiting = tasks::table.filter(is(TaskState::Waiting));
+    let oldest = tasks::table.filter(is(TaskState::Waiting)).select(tasks::created_at_ms);
+    let oldest = oldest.order(tasks::created_at_ms).first::<i64>(connection).optional()?;
+    Ok(TaskCounts {
+        waiting: waiting.count().get_result(connection)?,
+        processing: tasks::table
+            .filter(is(TaskState::Processing))
+            .count()
+            .get_result(connection)?,
+        success_last_hour: ended(TaskState::Success).count().get_result(connection)?,
+        error_last_hour: ended(TaskState::Error).count().get_result(connection)?,
+        oldest_waiting_ms: oldest.map(|created| (now - created).max(0)),
+    })
+}
+
+/// The place of a waiting task in its queue, 1 = next; `None` when it is not waiting.
+///
+/// # Errors
+/// Those of the database.
+pub fn place(connection: &mut AnyConnection, id: TaskId) -> Result<Option<i64>, StoreError> {
+    let Some(task) = find(connection, id)?.filter(|task| task.state == TaskState::Waiting) else {
+        return Ok(None);
+    };
+    let more_urgent = tasks::priority.lt(task.priority);
+    let older = tasks::priority.eq(task.priority).and(tasks::id.lt(id.to_string()));
+    let before: i64 = tasks::table
+        .filter(is(TaskState::Waiting))
+        .filter(tasks::registry.eq(&task.registry))
+        .filter(more_urgent.or(older))
+        .count()
+        .get_result(connection)?;
+    Ok(Some(before + 1))
+}

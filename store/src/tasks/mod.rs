@@ -1,0 +1,21 @@
+//! The `tasks` table: what is to be synced, what is being synced, and how it went.
+//!
+//! A package has at most one waiting task in a registry; asking again merges into it. A worker
+//! leases tasks ([`claim`]) and either finishes them, gives them back, or lets the lease run out.
+
+mod end;
+mod enqueue;
+mod lease;
+mod list;
+mod logs;
+mod row;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use end::finish_many;
+pub use end::{cancel, delete_finished_before, finish, give_back, retry, retry_later};
+pub use enqueue::enqueue;
+pub use lease::{claim, expired_leases, renew};
+pub use list::{TaskCounts, TaskFilter, counts, find, list, place};
+pub use logs::{append_log, log};
+pub use row::{NewTask, TaskOptions, TaskRow};

@@ -1,0 +1,193 @@
+//! A task as it is asked for and as it is stored.
+
+use npm::PackageName;
+use serde::{Deserialize, Serialize};
+
+use crate::StoreError;
+use crate::change::TaskId;
+use crate::packages::package_name;
+use crate::schema::tasks;
+use crate::states::{Keeping, TaskState};
+
+/// A task to be queued.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewTask {
+    /// Its id, unless it merges into a waiting one.
+    pub id: TaskId,
+    /// The package.
+    pub name: PackageName,
+    /// Name of the registry to ask.
+    pub registry: String,
+    /// Who waits: 0 people, 10 feed, 20 dependency, 30 sweep.
+    pub priority: i32,
+    /// What to do.
+    pub options: TaskOptions,
+    /// User who asked.
+    pub author: Option<String>,
+    /// Address the user asked from.
+    pub author_ip: Option<String>,
+}
+
+/// What a task is to do; stored as JSON.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskOptions {
+    /// Leave the dependencies alone.
+    pub skip_dependencies: bool,
+    /// Fetch again what is here.
+    pub force: bool,
+    /// Look at every version again.
+    pub force_sync_history: bool,
+    /// Fetch download counts too.
+    pub sync_download_data: bool,
+    /// A remark for the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tips: Option<String>,
+    /// Only these versions; `None` = all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub specific_versions: Option<Vec<String>>,
+    /// How much of the package to keep.
+    pub keep: Keeping,
+}
+
+impl Default for TaskOptions {
+    fn default() -> Self {
+        Self {
+            skip_dependencies: false,
+            force: false,
+            force_sync_history: false,
+            sync_download_data: false,
+            tips: None,
+            specific_versions: None,
+            keep: Keeping::Mirrored,
+        }
+    }
+}
+
+impl TaskOptions {
+    /// Takes a later wish in: the result does all that either asked for.
+    pub fn merge(&mut self, other: &Self) {
+        self.skip_dependencies &= other.skip_dependencies;
+        self.force |= other.force;
+        self.force_sync_history |= other.force_sync_history;
+        self.sync_download_data |= other.sync_download_data;
+        self.tips = merge_tips(self.tips.take(), other.tips.as_deref());
+        self.specific_versions =
+            union(self.specific_versions.take(), other.specific_versions.as_deref());
+        self.keep = self.keep.raised_by(other.keep);
+    }
+
+    pub(super) fn to_json(&self) -> Result<String, StoreError> {
+        serde_json::to_string(self)
+            .map_err(|error| StoreError::Invalid(format!("options of a task: {error}")))
+    }
+}
+
+/// Both remarks are kept, one a line.
+fn merge_tips(mine: Option<String>, other: Option<&str>) -> Option<String> {
+    match (mine, other) {
+        (Some(mine), Some(other)) if !mine.lines().any(|line| line == other) => {
+            Some(format!("{mine}\n{other}"))
+        }
+        (mine, other) => mine.or_else(|| other.map(str::to_owned)),
+    }
+}
+
+/// `None` stands for all versions.
+fn union(mine: Option<Vec<String>>, other: Option<&[String]>) -> Option<Vec<String>> {
+    let (mut versions, other) = (mine?, other?);
+    for version in other {
+        if !versions.contains(version) {
+            versions.push(version.clone());
+        }
+    }
+    Some(versions)
+}
+
+/// A stored task.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TaskRow {
+    /// Its id.
+    pub id: TaskId,
+    /// The package.
+    pub name: PackageName,
+    /// Name of the registry to ask.
+    pub registry: String,
+    /// Where it is in its life.
+    pub state: TaskState,
+    /// Who waits; lower goes first.
+    pub priority: i32,
+    /// What to do.
+    pub options: TaskOptions,
+    /// How often it was claimed.
+    pub attempts: i32,
+    /// Why it failed, or failed last.
+    pub error: Option<String>,
+    /// User who asked.
+    pub author: Option<String>,
+    /// Address the user asked from.
+    pub author_ip: Option<String>,
+    /// When it was queued.
+    pub created_at_ms: i64,
+    /// When its state changed last.
+    pub updated_at_ms: i64,
+    /// Not claimed before this time.
+    pub not_before_ms: i64,
+}
+
+/// All columns of the table.
+pub(super) type SqlColumns = tasks::SqlType;
+
+#[derive(diesel::Queryable)]
+pub(super) struct RawTask {
+    id: String,
+    name: String,
+    registry: String,
+    state: String,
+    priority: i32,
+    options: String,
+    attempts: i32,
+    error: Option<String>,
+    author: Option<String>,
+    author_ip: Option<String>,
+    created_at_ms: i64,
+    updated_at_ms: i64,
+    not_before_ms: i64,
+    _leased_by: Option<String>,
+    _lease_until_ms: Option<i64>,
+}
+
+pub(super) fn row(raw: RawTask) -> Result<TaskRow, StoreError> {
+    let options = serde_json::from_str(&raw.options).map_err(|error| {
+        StoreError::damaged(format!("the options {:?} of task {}: {error}", raw.options, raw.id))
+    })?;
+    Ok(TaskRow {
+        id: stored_id(&raw.id)?,
+        name: package_name(&raw.name)?,
+        registry: raw.registry,
+        state: TaskState::from_text(&raw.state)?,
+        priority: raw.priority,
+        options,
+        attempts: raw.attempts,
+        error: raw.error,
+        author: raw.author,
+        author_ip: raw.author_ip,
+        created_at_ms: raw.created_at_ms,
+        updated_at_ms: raw.updated_at_ms,
+        not_before_ms: raw.not_before_ms,
+    })
+}
+
+pub(super) fn rows(raw: Vec<RawTask>) -> Result<Vec<TaskRow>, StoreError> {
+    raw.into_iter().map(row).collect()
+}
+
+/// Reads an id column.
+pub(super) fn stored_id(text: &str) -> Result<TaskId, StoreError> {
+    TaskId::parse(text).map_err(|error| StoreError::damaged(error.to_string()))
+}
+
+/// Logs and errors quote upstream; NUL, which PostgreSQL cannot store, becomes visible.
+pub(super) fn without_nul(text: &str) -> std::borrow::Cow<'_, str> {
+    if text.contains('\0') { text.replace('\0', "\u{2400}").into() } else { text.into() }
+}

@@ -32,7 +32,7 @@ impl Inner {
         if let Some(failure) = failure {
             return Err(failure);
         }
-        self.write_out(&mut disk)?;
+        self.write_out(&mut disk, true)?;
         let synced = self.sync(&mut disk);
         if let Err(error) = &synced {
             self.give_up(&mut disk, error, true);
@@ -43,10 +43,10 @@ impl Inner {
     /// Moves what waits into the page cache, so that it takes no memory of ours.
     pub(crate) fn spill(&self) -> Result<(), BlobError> {
         let mut disk = self.disk.lock();
-        self.write_out(&mut disk)
+        self.write_out(&mut disk, false)
     }
 
-    fn write_out(&self, disk: &mut Disk) -> Result<(), BlobError> {
+    fn write_out(&self, disk: &mut Disk, in_flush: bool) -> Result<(), BlobError> {
         let Some(batch) = self.state.lock().pending.take_batch() else { return Ok(()) };
         match self.write_batch(disk, &batch) {
             Ok(()) => {
@@ -59,7 +59,7 @@ impl Inner {
             }
             Err(error) => {
                 drop(batch);
-                self.give_up(disk, &error, false);
+                self.give_up(disk, &error, in_flush);
                 Err(error)
             }
         }

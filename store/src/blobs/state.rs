@@ -139,11 +139,11 @@ impl State {
         empty
     }
 
-    /// States the database has not recorded yet.
+    /// States the database has not recorded yet; those about to go are not worth a row.
     pub(crate) fn unrecorded(&self) -> Vec<SegmentState> {
         self.segments
             .iter()
-            .filter(|(_, segment)| segment.durable > 0)
+            .filter(|(_, segment)| segment.durable > 0 && !segment.retired)
             .filter_map(|(id, segment)| {
                 let state = segment.state(*id);
                 (segment.recorded != Some(state)).then_some(state)

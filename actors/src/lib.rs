@@ -1,1 +1,54 @@
-//! The engine: supervised actors that sync packages, and the HTTP client to upstream registries.
+//! The engine of the mirror: supervised actors that sync packages, and the HTTP client to
+//! upstream registries.
+//!
+//! | module | is |
+//! |---|---|
+//! | [`engine`] | starts and drains everything; [`EngineHandle`] is how others talk to it |
+//! | [`task_queue`] | the durable queue; owner of the tasks table |
+//! | [`registry_sync`] | pulls tasks of one upstream and runs their jobs |
+//! | [`committer`] | group commit, in front of [`metadata_writer`], the one writing connection |
+//! | [`log_writer`] | logs of running tasks |
+//! | [`janitor`] | free space, old tasks |
+//! | [`fetch_through`] | misses: what a reader asks for and is not here |
+//! | [`upstream`] | HTTP to registries; no actors |
+//! | [`change_builder`] | what a document means for the rows of its package |
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
+        clippy::needless_pass_by_value
+    )
+)]
+
+pub mod change_builder;
+pub mod clock;
+pub mod committer;
+mod credit;
+pub mod engine;
+pub mod events;
+pub mod fetch_through;
+mod handle;
+pub mod janitor;
+pub mod log_writer;
+pub mod metadata_writer;
+mod parking;
+pub mod registry_sync;
+pub mod settings;
+pub mod status;
+mod supervision;
+pub mod task_queue;
+pub mod upstream;
+mod upstream_slot;
+
+pub use engine::{DEFAULT_REGISTRY, Engine};
+pub use events::{EngineEvent, SyncSummary};
+pub use fetch_through::{MissDocument, MissError, TarballFetch};
+pub use handle::{EngineError, EngineHandle};
+pub use settings::EngineSettings;
+pub use status::EngineStatus;

@@ -163,9 +163,9 @@ impl AddressGuard {
             return Ok(());
         }
         let text = literal.to_string();
-        self.allow(&text, literal).await.map_err(|forbidden| {
-            UpstreamError::BadAddress(format!("{}: {forbidden}", shown(url)))
-        })
+        self.allow(&text, literal)
+            .await
+            .map_err(|forbidden| UpstreamError::BadAddress(format!("{}: {forbidden}", shown(url))))
     }
 
     async fn allow(&self, host: &str, address: IpAddr) -> Result<(), Forbidden> {
@@ -214,7 +214,6 @@ impl AddressGuard {
         Ok(addresses)
     }
 }
-
 
 /// An address for messages: without query, fragment or credentials, and of bounded length.
 pub(super) fn shown(url: &Url) -> String {

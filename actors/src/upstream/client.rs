@@ -155,9 +155,8 @@ impl Client {
             true => Some(self.breaker.admit()),
             false => None,
         };
-        let pass = pass
-            .transpose()
-            .map_err(|retry_after| UpstreamError::Resting { retry_after })?;
+        let pass =
+            pass.transpose().map_err(|retry_after| UpstreamError::Resting { retry_after })?;
         let answer = match self.send(kind, url, headers).await {
             Ok(response) => self.judge(url, response),
             Err(failure) => Err(failure),

@@ -65,11 +65,21 @@ pub(super) fn inflate(gzip: &[u8], limit: u64) -> Result<Inflated, UpstreamError
     }
 }
 
+/// Inflates a document of our own store, whose decoded size is known.
+pub(crate) fn inflate_stored(gzip: &[u8], body_bytes: usize) -> Result<Bytes, UpstreamError> {
+    match inflate(gzip, body_bytes as u64)? {
+        Inflated::Whole(body) if body.len() == body_bytes => Ok(Bytes::from(body)),
+        _ => Err(UpstreamError::BadBody(format!("a stored document is not {body_bytes} bytes"))),
+    }
+}
+
 /// Refuses what cannot be a JSON object, before anybody scans it.
 pub(super) fn check_is_json(body: &[u8]) -> Result<(), UpstreamError> {
     let text = body.trim_ascii();
     let Some(first) = text.first() else {
-        return Err(UpstreamError::BadBody(String::from("the document is empty, so it is not JSON")));
+        return Err(UpstreamError::BadBody(String::from(
+            "the document is empty, so it is not JSON",
+        )));
     };
     if text.starts_with(GZIP_MAGIC) {
         let why = "the document is gzip where JSON is due (coded twice, or not labelled)";

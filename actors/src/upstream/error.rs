@@ -40,7 +40,9 @@ pub enum UpstreamError {
     #[error("address refused: {0}")]
     BadAddress(String),
     /// The request came back to this mirror.
-    #[error("upstream {url} leads back to this mirror (Via names espejo-{instance_id}); it cannot be its own upstream")]
+    #[error(
+        "upstream {url} leads back to this mirror (Via names espejo-{instance_id}); it cannot be its own upstream"
+    )]
     Loop {
         /// The address asked.
         url: String,

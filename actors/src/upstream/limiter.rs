@@ -14,8 +14,7 @@ use super::Urgency;
 /// Spread of wake-ups, so that several nodes of a cluster do not ask in step.
 const JITTER: Duration = Duration::from_millis(5);
 
-type Cells<C> =
-    RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Clock>::Instant>>;
+type Cells<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
 pub(super) struct Limiter {
     all: Option<Rate<DefaultClock>>,

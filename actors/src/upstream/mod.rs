@@ -38,6 +38,7 @@ use url::Url;
 
 pub use breaker::{BreakerSettings, BreakerState};
 pub use client::via_names;
+pub(crate) use decode::inflate_stored as inflate;
 pub use error::UpstreamError;
 pub use lane::{FREE_BODY_BYTES, LargeLane, in_place};
 pub use packument::{FetchedDocument, PackumentAnswer};

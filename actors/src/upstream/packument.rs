@@ -118,10 +118,7 @@ async fn read(
     }))
 }
 
-fn not_modified(
-    received: Validators,
-    sent: &Validators,
-) -> Result<PackumentAnswer, UpstreamError> {
+fn not_modified(received: Validators, sent: &Validators) -> Result<PackumentAnswer, UpstreamError> {
     if sent.etag.is_none() && sent.last_modified.is_none() {
         let why = "304 (not modified), but nothing is held and nothing was said to be";
         return Err(UpstreamError::BadBody(String::from(why)));

@@ -72,7 +72,10 @@ mod tests {
     #[test]
     fn a_tarball_on_the_own_host_is_lifted_to_https() {
         let own = "https://registry.test/npm/";
-        assert_eq!(address("http://registry.test/a.tgz#x", own).unwrap(), "https://registry.test/a.tgz");
+        assert_eq!(
+            address("http://registry.test/a.tgz#x", own).unwrap(),
+            "https://registry.test/a.tgz"
+        );
         assert!(address("http://elsewhere.test/a.tgz", own).is_err());
         assert!(address("http://registry.test:8080/a.tgz", own).is_err());
         assert_eq!(address("https://e.test/a.tgz", own).unwrap(), "https://e.test/a.tgz");

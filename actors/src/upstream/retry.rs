@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff;
 
-use super::{Urgency, UpstreamError};
+use super::{UpstreamError, Urgency};
 
 /// How often and how long a failed request is repeated before its caller hears of it.
 #[derive(Clone, Copy, Debug)]

@@ -27,7 +27,9 @@ pub struct TaskFilter {
 }
 
 /// How the queue is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize,
+)]
 pub struct TaskCounts {
     /// Waiting, those for later included.
     pub waiting: i64,

@@ -19,3 +19,12 @@ pub use lease::{claim, expired_leases, renew};
 pub use list::{TaskCounts, TaskFilter, counts, find, list, place};
 pub use logs::{append_log, log};
 pub use row::{NewTask, TaskOptions, TaskRow};
+
+/// A person waits for it: comes before everything else.
+pub const PRIORITY_PEOPLE: i32 = 0;
+/// The changes feed said so, or a package arrived by a miss.
+pub const PRIORITY_FEED: i32 = 10;
+/// Another package needs it.
+pub const PRIORITY_DEPENDENCY: i32 = 20;
+/// Found while checking everything.
+pub const PRIORITY_SWEEP: i32 = 30;

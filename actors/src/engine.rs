@@ -1,0 +1,256 @@
+//! Starts the actors in order, hands out their addresses, and drains them in reverse.
+//!
+//! The actors share one arbiter on a thread of their own (their handlers take microseconds);
+//! the work itself, every upstream request included, runs on the engine's own multi-thread
+//! runtime, so that neither an HTTP worker nor an actor ever waits for it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use actix::{Addr, Supervisor, System};
+use store::Store;
+use tokio::runtime::Runtime;
+use tokio::sync::{Semaphore, broadcast, oneshot};
+
+use crate::committer::{Committer, Drain};
+use crate::credit::ByteCredits;
+use crate::events::{EVENT_BUFFER, EngineEvent};
+use crate::handle::{EngineError, EngineHandle, Shared};
+use crate::janitor::{Janitor, JanitorSettings, LookAtDisk};
+use crate::log_writer::{FlushLogs, LogWriter, TaskLogs};
+use crate::metadata_writer::MetadataWriter;
+use crate::parking::Parking;
+use crate::registry_sync::{JobDeps, JobLimits, QueueAddresses, RegistrySync, StopClaiming};
+use crate::settings::EngineSettings;
+use crate::task_queue::{RegisterPuller, TaskQueue};
+use crate::upstream::Upstream;
+use crate::upstream_slot::UpstreamSlot;
+
+/// Name of the registry that is asked when nothing else is said.
+pub const DEFAULT_REGISTRY: &str = "default";
+
+/// The running engine. Dropped without [`shutdown`](Self::shutdown) it stops at once, like a
+/// killed process: leases run out and nothing acknowledged is lost.
+pub struct Engine {
+    handle: EngineHandle,
+    runtime: Option<Runtime>,
+    actors: Option<JoinHandle<()>>,
+    stop: Option<oneshot::Sender<()>>,
+}
+
+/// The addresses of all actors.
+pub(crate) struct Addresses {
+    pub(crate) committer: Addr<Committer>,
+    pub(crate) queue: Addr<TaskQueue>,
+    pub(crate) logs: Addr<LogWriter>,
+    pub(crate) janitor: Addr<Janitor>,
+    pub(crate) syncs: Vec<Addr<RegistrySync>>,
+}
+
+/// What the actors share beside their addresses.
+#[derive(Clone)]
+struct Common {
+    store: Store,
+    parking: Parking,
+    upstream: UpstreamSlot,
+    logs: TaskLogs,
+    events: broadcast::Sender<EngineEvent>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Engine {
+    /// Starts the engine over an open store.
+    ///
+    /// # Errors
+    /// When a thread cannot be started or the upstream's settings are refused.
+    pub async fn start(settings: EngineSettings, store: Store) -> Result<Self, EngineError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .thread_name("engine")
+            .enable_all()
+            .build()
+            .map_err(|error| EngineError::Start(error.to_string()))?;
+        let upstream = settings.upstream.clone().map(Upstream::new).transpose()?;
+        let common = Common {
+            store,
+            parking: Parking::default(),
+            upstream: UpstreamSlot::new(upstream),
+            logs: TaskLogs::default(),
+            events: broadcast::channel(EVENT_BUFFER).0,
+            runtime: runtime.handle().clone(),
+        };
+        let (started, addresses) = oneshot::channel();
+        let (stop, stopped) = oneshot::channel();
+        let actors = start_thread(settings.clone(), common.clone(), started, stopped)?;
+        let addresses = addresses
+            .await
+            .map_err(|_| EngineError::Start("the thread of the actors ended at once".into()))?;
+        let handle = EngineHandle::new(Shared::new(addresses, &settings, common.into_parts()));
+        Ok(Self { handle, runtime: Some(runtime), actors: Some(actors), stop: Some(stop) })
+    }
+
+    /// The way to talk to the engine; stays valid until it is shut down.
+    pub fn handle(&self) -> EngineHandle {
+        self.handle.clone()
+    }
+
+    /// Stops in order: no new claims, running jobs finish or give their tasks back within
+    /// `grace`, what waits is committed, logs are stored, threads end.
+    pub async fn shutdown(mut self, grace: Duration) {
+        let addresses = self.handle.addresses();
+        for sync in &addresses.syncs {
+            let _ = sync.send(StopClaiming { grace }).await;
+        }
+        let _ = addresses.logs.send(FlushLogs).await;
+        let _ = addresses.committer.send(Drain).await;
+        self.end_threads();
+    }
+
+    fn end_threads(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        if let Some(actors) = self.actors.take() {
+            let _ = actors.join();
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.end_threads();
+    }
+}
+
+/// The shared parts a handle needs, in the order of [`Common`].
+pub(crate) struct Parts {
+    pub(crate) store: Store,
+    pub(crate) parking: Parking,
+    pub(crate) upstream: UpstreamSlot,
+    pub(crate) events: broadcast::Sender<EngineEvent>,
+    pub(crate) runtime: tokio::runtime::Handle,
+}
+
+impl Common {
+    fn into_parts(self) -> Parts {
+        Parts {
+            store: self.store,
+            parking: self.parking,
+            upstream: self.upstream,
+            events: self.events,
+            runtime: self.runtime,
+        }
+    }
+}
+
+fn start_thread(
+    settings: EngineSettings,
+    common: Common,
+    started: oneshot::Sender<Addresses>,
+    stopped: oneshot::Receiver<()>,
+) -> Result<JoinHandle<()>, EngineError> {
+    let run = move || {
+        System::new().block_on(async move {
+            let addresses = start_actors(&settings, &common);
+            if started.send(addresses).is_ok() {
+                let _ = stopped.await;
+            }
+        });
+    };
+    std::thread::Builder::new()
+        .name("actors".into())
+        .spawn(run)
+        .map_err(|error| EngineError::Start(error.to_string()))
+}
+
+fn start_actors(settings: &EngineSettings, common: &Common) -> Addresses {
+    let writer = MetadataWriter::start(common.store.clone());
+    let committer = Supervisor::start({
+        let (write, idle) = (writer.clone().recipient(), writer.recipient());
+        move |_| Committer::new(write, idle)
+    });
+    let queue = Supervisor::start({
+        let (committer, worker) = (committer.clone().recipient(), settings.worker_name.clone());
+        move |_| TaskQueue::new(committer, worker)
+    });
+    let logs = Supervisor::start({
+        let (committer, common) = (committer.clone().recipient(), common.clone());
+        move |_| LogWriter::new(committer, common.store, common.logs)
+    });
+    let syncs = start_syncs(settings, common, &committer, &queue);
+    let janitor = start_janitor(settings, common, &committer, &syncs);
+    Addresses { committer, queue, logs, janitor, syncs }
+}
+
+fn start_syncs(
+    settings: &EngineSettings,
+    common: &Common,
+    committer: &Addr<Committer>,
+    queue: &Addr<TaskQueue>,
+) -> Vec<Addr<RegistrySync>> {
+    if !settings.work_on_tasks {
+        return Vec::new();
+    }
+    let deps = job_deps(settings, common, committer, queue);
+    let addresses = QueueAddresses {
+        claim: queue.clone().recipient(),
+        renew: queue.clone().recipient(),
+        give_back: queue.clone().recipient(),
+    };
+    let workers = settings.workers;
+    let sync = Supervisor::start(move |_| RegistrySync::new(deps, addresses, workers));
+    let puller =
+        RegisterPuller { wake_up: sync.clone().recipient(), cancel: sync.clone().recipient() };
+    let _ = queue.try_send(puller); // the mailbox of a fresh actor is empty
+    vec![sync]
+}
+
+fn job_deps(
+    settings: &EngineSettings,
+    common: &Common,
+    committer: &Addr<Committer>,
+    queue: &Addr<TaskQueue>,
+) -> JobDeps {
+    JobDeps {
+        registry: Arc::from(DEFAULT_REGISTRY),
+        upstream: common.upstream.clone(),
+        store: common.store.clone(),
+        commit: committer.clone().recipient(),
+        settle: queue.clone().recipient(),
+        enqueue: queue.clone().recipient(),
+        logs: common.logs.clone(),
+        parking: common.parking.clone(),
+        tarballs: Arc::new(Semaphore::new(settings.tarball_concurrency.max(1))),
+        bytes: ByteCredits::new(settings.tarball_memory_bytes),
+        events: common.events.clone(),
+        limits: JobLimits {
+            max_attempts: settings.max_attempts,
+            max_tarball_bytes: settings.max_tarball_bytes,
+        },
+        runtime: common.runtime.clone(),
+        panicked: Arc::new(AtomicU64::new(0)),
+    }
+}
+
+fn start_janitor(
+    settings: &EngineSettings,
+    common: &Common,
+    committer: &Addr<Committer>,
+    syncs: &[Addr<RegistrySync>],
+) -> Addr<Janitor> {
+    let watched = JanitorSettings {
+        folder: settings.data_folder.clone(),
+        keep_free_bytes: settings.keep_free_bytes,
+    };
+    let wake_up = syncs.iter().map(|sync| sync.clone().recipient()).collect();
+    let (committer, common) = (committer.clone().recipient(), common.clone());
+    let janitor = Supervisor::start(move |_| {
+        Janitor::new(watched, common.parking, committer, wake_up, common.events)
+    });
+    let _ = janitor.try_send(LookAtDisk);
+    janitor
+}

@@ -1,0 +1,283 @@
+//! Documents: the first fetch of a package, and the check whether a held one is current.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use npm::{PackageName, PackumentScan, Sha512Digest};
+use store::{Committed, DocumentChange, DocumentEncoding, PackageChange, StoreError, Validators};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+
+use super::flight::Landing;
+use super::rows::Known;
+use super::{FetchThroughDeps, MissError};
+use crate::change_builder::{DocumentPlan, plan_document};
+use crate::committer::CommitError;
+use crate::upstream::{
+    FREE_BODY_BYTES, FetchedDocument, PackumentAnswer, UpstreamError, Urgency, in_place, inflate,
+};
+
+/// A package that changes all the time is given up after this many tries.
+const TRIES_ON_CONFLICT: usize = 3;
+
+/// A document that was not here when it was asked for, for rendering.
+pub struct MissDocument {
+    /// The package.
+    pub name: PackageName,
+    /// Decoded text; it scans and is this package's document.
+    pub body: Bytes,
+    /// What upstream sent with it.
+    pub validators: Validators,
+    commit: watch::Receiver<CommitState>,
+    /// Large bodies keep their place in the large lane as long as somebody renders them.
+    _lane: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+/// How far the commit behind a document is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CommitState {
+    Pending,
+    Done {
+        package_id: i64,
+        revision: i64,
+    },
+    /// Not kept: parked, or the commit failed.
+    Dropped,
+}
+
+impl MissDocument {
+    /// The revision readers will find in the store, once it is committed.
+    #[must_use]
+    pub fn revision(&self) -> Option<i64> {
+        match *self.commit.borrow() {
+            CommitState::Done { revision, .. } => Some(revision),
+            _ => None,
+        }
+    }
+
+    /// The row id of the package, once it is committed.
+    #[must_use]
+    pub fn package_id(&self) -> Option<i64> {
+        match *self.commit.borrow() {
+            CommitState::Done { package_id, .. } => Some(package_id),
+            _ => None,
+        }
+    }
+
+    /// Waits until the document is committed or never will be; answers whether it is.
+    pub async fn committed(&self) -> bool {
+        let mut commit = self.commit.clone();
+        let state = commit.wait_for(|state| *state != CommitState::Pending).await;
+        state.is_ok_and(|state| matches!(*state, CommitState::Done { .. }))
+    }
+}
+
+impl fmt::Debug for MissDocument {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("MissDocument")
+            .field("name", &self.name)
+            .field("body_bytes", &self.body.len())
+            .field("revision", &self.revision())
+            .finish_non_exhaustive()
+    }
+}
+
+pub(super) async fn fetch(
+    deps: FetchThroughDeps,
+    name: PackageName,
+    landing: Landing<PackageName, Arc<MissDocument>>,
+) {
+    if let Err(failure) = try_fetch(&deps, &name, &landing).await {
+        tracing::debug!(package.name = %name, error = %failure, "a miss stayed one");
+        landing.fail(failure);
+    }
+}
+
+async fn try_fetch(
+    deps: &FetchThroughDeps,
+    name: &PackageName,
+    landing: &Landing<PackageName, Arc<MissDocument>>,
+) -> Result<(), MissError> {
+    let known = Known::read(&deps.store, name).await?;
+    if let Some(here) = already_here(deps, &known).await {
+        landing.succeed(Arc::new(here));
+        return Ok(());
+    }
+    let upstream = deps.upstream()?;
+    let answer = upstream.packument(name, &Validators::default(), Urgency::Person).await?;
+    let PackumentAnswer::Found(fetched) = answer else {
+        let why = "304 (not modified) for a request without conditions";
+        return Err(UpstreamError::BadBody(String::from(why)).into());
+    };
+    let plan = plan(&known, &fetched)?;
+    let (committed, commit) = watch::channel(CommitState::Pending);
+    landing.succeed(Arc::new(MissDocument {
+        name: name.clone(),
+        body: fetched.body.clone(),
+        validators: fetched.validators.clone(),
+        commit,
+        _lane: fetched.lane.clone(),
+    }));
+    let state = match keep(deps, &known, fetched, plan, "miss").await {
+        Ok(Committed { package_id, revision, .. }) => CommitState::Done { package_id, revision },
+        Err(failure) => {
+            tracing::warn!(package.name = %name, error = %failure,
+                "a document was served and not kept; the next reader fetches it again");
+            CommitState::Dropped
+        }
+    };
+    committed.send_replace(state);
+    Ok(())
+}
+
+/// The document somebody else committed between the reader's look and ours. `None` when there
+/// is none, or when it cannot be read, which fetching repairs.
+async fn already_here(deps: &FetchThroughDeps, known: &Known) -> Option<MissDocument> {
+    let row = known.row.as_ref()?;
+    let document = row.document.as_ref()?;
+    let reader = deps.store.blobs().reader(&document.digest, document.location).await.ok()?;
+    let upstream = deps.upstream().ok();
+    let body_bytes = usize::try_from(document.body_bytes).ok()?;
+    let lane = match &upstream {
+        Some(upstream) if body_bytes > FREE_BODY_BYTES => upstream.large_lane().enter().await,
+        _ => None,
+    };
+    let stored = reader.read_all().await.ok()?;
+    let body = match document.encoding {
+        DocumentEncoding::Identity => stored,
+        DocumentEncoding::Gzip => in_place(body_bytes, || inflate(&stored, body_bytes)).ok()?,
+        DocumentEncoding::Zstd => return None, // no upstream sends it to us
+    };
+    let done = CommitState::Done { package_id: row.id, revision: row.revision };
+    Some(MissDocument {
+        name: row.name.clone(),
+        body,
+        validators: row.validators.clone(),
+        commit: watch::channel(done).1,
+        _lane: lane.map(Arc::new),
+    })
+}
+
+/// Scans and compares; refuses what is not this package's document.
+fn plan(known: &Known, fetched: &FetchedDocument) -> Result<DocumentPlan, MissError> {
+    in_place(fetched.body.len(), || {
+        let name = &known.name;
+        let scan = PackumentScan::parse(&fetched.body).map_err(|error| {
+            MissError::BadUpstream(format!("the document of {name} cannot be read: {error}"))
+        })?;
+        plan_document(name, &scan, &known.versions)
+            .map_err(|refused| MissError::BadUpstream(refused.to_string()))
+    })
+}
+
+/// Stores the bytes and commits what they mean.
+async fn keep(
+    deps: &FetchThroughDeps,
+    known: &Known,
+    fetched: FetchedDocument,
+    plan: DocumentPlan,
+    cause: &'static str,
+) -> Result<Committed, CommitError> {
+    if let Some(reason) = (deps.parked)() {
+        return Err(CommitError::DiskFull(reason));
+    }
+    for alarm in &plan.alarms {
+        tracing::warn!(package.name = %known.name, alarm, "upstream contradicts itself");
+    }
+    let change = stored_change(deps, known, fetched, plan, cause).await?;
+    (deps.commit)(change).await
+}
+
+async fn stored_change(
+    deps: &FetchThroughDeps,
+    known: &Known,
+    fetched: FetchedDocument,
+    plan: DocumentPlan,
+    cause: &'static str,
+) -> Result<PackageChange, StoreError> {
+    let digest = in_place(fetched.stored.len(), || Sha512Digest::of(&fetched.stored));
+    let held = known.row.as_ref().and_then(|row| row.document.as_ref());
+    let document = match held {
+        Some(held) if held.digest == digest => None,
+        _ => {
+            let location = deps.store.blobs().put(digest, fetched.stored.clone()).await?;
+            Some(DocumentChange {
+                digest,
+                location,
+                encoding: fetched.encoding,
+                stored_bytes: location.length,
+                body_bytes: i64::try_from(fetched.body.len()).unwrap_or(i64::MAX),
+                upstream_rev: plan.upstream_rev.clone(),
+                dist_tags: plan.dist_tags.clone(),
+                modified: plan.modified.clone(),
+                status: plan.status,
+            })
+        }
+    };
+    Ok(known.changed(plan, document, fetched.validators, cause))
+}
+
+pub(super) async fn revalidate(
+    deps: FetchThroughDeps,
+    name: PackageName,
+    urgency: Urgency,
+    landing: Landing<(PackageName, bool), ()>,
+) {
+    match try_revalidate(&deps, &name, urgency).await {
+        Ok(()) => landing.succeed(()),
+        Err(failure) => {
+            tracing::debug!(package.name = %name, error = %failure, "not revalidated");
+            landing.fail(failure);
+        }
+    }
+}
+
+async fn try_revalidate(
+    deps: &FetchThroughDeps,
+    name: &PackageName,
+    urgency: Urgency,
+) -> Result<(), MissError> {
+    deps.check_parked()?;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match revalidate_once(deps, name, urgency).await? {
+            Ok(_) => return Ok(()),
+            Err(failure) if failure.is_retryable() && tries < TRIES_ON_CONFLICT => {}
+            Err(CommitError::DiskFull(reason)) => return Err(MissError::Parked(reason)),
+            Err(failure) => return Err(MissError::unavailable(failure.to_string())),
+        }
+    }
+}
+
+/// The outer error is final, the inner one is the commit's.
+async fn revalidate_once(
+    deps: &FetchThroughDeps,
+    name: &PackageName,
+    urgency: Urgency,
+) -> Result<Result<Committed, CommitError>, MissError> {
+    let known = Known::read(&deps.store, name).await?;
+    if known.row.is_none() {
+        return Err(MissError::NotFound);
+    }
+    let upstream = deps.upstream()?;
+    match upstream.packument(name, &known.validators(), urgency).await {
+        Ok(PackumentAnswer::NotModified { validators }) => {
+            Ok((deps.commit)(known.touched(validators, "sync")).await)
+        }
+        Ok(PackumentAnswer::Found(fetched)) => {
+            let plan = plan(&known, &fetched)?;
+            Ok(keep(deps, &known, fetched, plan, "sync").await)
+        }
+        Err(failure @ (UpstreamError::NotFound | UpstreamError::Gone { .. })) => {
+            // what is held stays; what becomes of it is for the sync of a removed package
+            let asked = known.touched(known.validators(), "sync");
+            if let Err(error) = (deps.commit)(asked).await {
+                tracing::debug!(package.name = %name, %error, "the check was not noted");
+            }
+            Err(failure.into())
+        }
+        Err(failure) => Err(failure.into()),
+    }
+}

@@ -1,0 +1,94 @@
+//! Why something that is not here could not be had either.
+
+use std::time::Duration;
+
+use store::{StoreError, blobs::BlobError};
+
+use crate::upstream::UpstreamError;
+
+/// What a reader is told to wait when nobody said how long.
+const COME_BACK: Duration = Duration::from_secs(5);
+
+/// A miss that stayed one. Shared by all who waited.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MissError {
+    /// Upstream does not have it either, or there is no upstream.
+    #[error("upstream does not have it")]
+    NotFound,
+    /// Upstream took it away or refuses it: 403, 410, 451.
+    #[error("upstream answered {0}")]
+    Gone(u16),
+    /// Upstream cannot be asked right now.
+    #[error("{reason}")]
+    Unavailable {
+        /// What happened.
+        reason: String,
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// The bytes are not those that were announced, or cannot be checked at all.
+    #[error("{0}")]
+    Integrity(String),
+    /// Larger than what is fetched.
+    #[error("{0}")]
+    TooLarge(String),
+    /// Upstream gave an answer that cannot be used.
+    #[error("{0}")]
+    BadUpstream(String),
+    /// Fetching is parked, the text says why.
+    #[error("fetching is parked: {0}")]
+    Parked(String),
+    /// The store failed.
+    #[error("{0}")]
+    Store(String),
+}
+
+impl MissError {
+    pub(super) fn unavailable(reason: impl Into<String>) -> Self {
+        Self::Unavailable { reason: reason.into(), retry_after: COME_BACK }
+    }
+}
+
+impl From<UpstreamError> for MissError {
+    fn from(error: UpstreamError) -> Self {
+        match error {
+            UpstreamError::NotFound => Self::NotFound,
+            UpstreamError::Gone { status } | UpstreamError::Refused { status: status @ 403 } => {
+                Self::Gone(status)
+            }
+            UpstreamError::TooLarge { .. } => Self::TooLarge(error.to_string()),
+            UpstreamError::Refused { .. }
+            | UpstreamError::BadBody(_)
+            | UpstreamError::BadRedirect(_)
+            | UpstreamError::BadAddress(_)
+            | UpstreamError::Loop { .. }
+            | UpstreamError::Misconfigured(_) => Self::BadUpstream(error.to_string()),
+            UpstreamError::Offline
+            | UpstreamError::RateLimited { .. }
+            | UpstreamError::Resting { .. }
+            | UpstreamError::Unreachable(_)
+            | UpstreamError::Status { .. }
+            | UpstreamError::Stalled { .. }
+            | UpstreamError::Truncated(_) => {
+                let retry_after = error.retry_after().unwrap_or(COME_BACK).max(COME_BACK / 5);
+                Self::Unavailable { reason: error.to_string(), retry_after }
+            }
+        }
+    }
+}
+
+impl From<StoreError> for MissError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::DiskFull(text) => Self::Parked(text),
+            StoreError::Retry(text) => Self::unavailable(text),
+            other => Self::Store(other.to_string()),
+        }
+    }
+}
+
+impl From<BlobError> for MissError {
+    fn from(error: BlobError) -> Self {
+        StoreError::from(error).into()
+    }
+}

@@ -1,0 +1,262 @@
+//! The way everybody else talks to the engine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::dev::ToEnvelope;
+use actix::{Handler, Message};
+use npm::PackageName;
+use store::tasks::{self, NewTask, TaskOptions, TaskRow};
+use store::{Committed, Keeping, PackageChange, Store, StoreError, TaskId, WriteFn};
+use tokio::sync::broadcast;
+
+use crate::committer::{Commit, CommitError, DescribeCommitter, Write};
+use crate::engine::{Addresses, DEFAULT_REGISTRY, Parts};
+use crate::events::EngineEvent;
+use crate::fetch_through::{FetchThrough, FetchThroughDeps, MissDocument, MissError, TarballFetch};
+use crate::janitor::DescribeJanitor;
+use crate::log_writer::{DescribeLogWriter, ReadLog};
+use crate::registry_sync::DescribeRegistrySync;
+use crate::settings::EngineSettings;
+use crate::status::EngineStatus;
+use crate::task_queue::{CancelTask, DescribeTaskQueue, EnqueueTasks, RetryTask, WakeUp};
+use crate::upstream::{Upstream, UpstreamError, UpstreamSettings};
+
+/// How long an actor may take to answer a question; they take microseconds.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why the engine did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// It could not be started.
+    #[error("the engine cannot start: {0}")]
+    Start(String),
+    /// The settings of an upstream are refused.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// The store could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The write failed.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// A part of the engine does not answer; it is being restarted or shut down.
+    #[error("the engine does not answer; try again in a moment")]
+    Busy,
+}
+
+/// Talks to the engine; cheap to clone, usable from every runtime.
+#[derive(Clone)]
+pub struct EngineHandle {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    addresses: Addresses,
+    parts: Parts,
+    fetch: FetchThrough,
+    mirror_misses: bool,
+}
+
+impl Shared {
+    pub(crate) fn new(addresses: Addresses, settings: &EngineSettings, parts: Parts) -> Self {
+        let commit = addresses.committer.clone().recipient::<Commit>();
+        let (slot, parking) = (parts.upstream.clone(), parts.parking.clone());
+        let fetch = FetchThrough::new(FetchThroughDeps {
+            runtime: parts.runtime.clone(),
+            upstream: Arc::new(move || slot.get()),
+            store: parts.store.clone(),
+            commit: Arc::new(move |change| {
+                let commit = commit.clone();
+                Box::pin(async move {
+                    commit.send(Commit { change }).await.unwrap_or(Err(CommitError::Restarted))
+                })
+            }),
+            negative_for: settings.negative_for,
+            max_tarball_bytes: settings.max_tarball_bytes,
+            parked: Arc::new(move || parking.reason()),
+        });
+        Self { addresses, parts, fetch, mirror_misses: settings.mirror_misses }
+    }
+}
+
+impl EngineHandle {
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self { shared: Arc::new(shared) }
+    }
+
+    pub(crate) fn addresses(&self) -> &Addresses {
+        &self.shared.addresses
+    }
+
+    /// The store the engine works on, for reading.
+    pub fn store(&self) -> &Store {
+        &self.shared.parts.store
+    }
+
+    /// Facts as they happen; a slow listener misses some.
+    pub fn events(&self) -> broadcast::Receiver<EngineEvent> {
+        self.shared.parts.events.subscribe()
+    }
+
+    /// Adds sync tasks; each answer is the row that stands for the request.
+    ///
+    /// # Errors
+    /// When the rows could not be written.
+    pub async fn enqueue(&self, tasks: Vec<NewTask>) -> Result<Vec<TaskRow>, EngineError> {
+        let rows = self.addresses().queue.send(EnqueueTasks { tasks }).await;
+        Ok(rows.map_err(|_| EngineError::Busy)??)
+    }
+
+    /// Ends a waiting or running task as cancelled; `false` when it had ended already.
+    ///
+    /// # Errors
+    /// When the row could not be written.
+    pub async fn cancel(&self, id: TaskId) -> Result<bool, EngineError> {
+        Ok(self.addresses().queue.send(CancelTask(id)).await.map_err(|_| EngineError::Busy)??)
+    }
+
+    /// Puts a failed task back into the queue; `false` when there is no such failed task.
+    ///
+    /// # Errors
+    /// When the row could not be written.
+    pub async fn retry(&self, id: TaskId) -> Result<bool, EngineError> {
+        Ok(self.addresses().queue.send(RetryTask(id)).await.map_err(|_| EngineError::Busy)??)
+    }
+
+    /// The log of a task, as far as it is written.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn task_log(&self, id: TaskId) -> Result<Option<String>, EngineError> {
+        Ok(self.addresses().logs.send(ReadLog(id)).await.map_err(|_| EngineError::Busy)??)
+    }
+
+    /// Runs a rare write in the committer's next transaction.
+    ///
+    /// # Errors
+    /// Those of the write.
+    pub async fn write(&self, write: WriteFn) -> Result<(), EngineError> {
+        let sent = self.addresses().committer.send(Write { write }).await;
+        Ok(sent.map_err(|_| EngineError::Busy)??)
+    }
+
+    /// Makes one package change durable.
+    ///
+    /// # Errors
+    /// Those of the commit.
+    pub async fn commit(&self, change: PackageChange) -> Result<Committed, EngineError> {
+        let sent = self.addresses().committer.send(Commit { change }).await;
+        Ok(sent.map_err(|_| EngineError::Busy)??)
+    }
+
+    /// The client of the default upstream, once one is known.
+    pub fn upstream(&self) -> Option<Upstream> {
+        self.shared.parts.upstream.get()
+    }
+
+    /// Replaces the default upstream and goes on with what waits.
+    ///
+    /// # Errors
+    /// When the settings are refused; the old upstream stays then.
+    pub fn set_upstream(&self, settings: Option<UpstreamSettings>) -> Result<(), EngineError> {
+        let upstream = settings.map(Upstream::new).transpose()?;
+        self.shared.parts.upstream.set(upstream);
+        for sync in &self.addresses().syncs {
+            let _ = sync.try_send(WakeUp);
+        }
+        Ok(())
+    }
+
+    /// What every part of the engine says of itself.
+    ///
+    /// # Errors
+    /// When a part does not answer in time or the store cannot be read.
+    pub async fn describe(&self) -> Result<EngineStatus, EngineError> {
+        let addresses = self.addresses();
+        let mut syncs = Vec::with_capacity(addresses.syncs.len());
+        for sync in &addresses.syncs {
+            syncs.push(ask(sync, DescribeRegistrySync).await?);
+        }
+        Ok(EngineStatus {
+            tasks: self.store().read(tasks::counts).await?,
+            queue: ask(&addresses.queue, DescribeTaskQueue).await?,
+            syncs,
+            committer: ask(&addresses.committer, DescribeCommitter).await?,
+            logs: ask(&addresses.logs, DescribeLogWriter).await?,
+            janitor: ask(&addresses.janitor, DescribeJanitor).await?,
+            parked: self.shared.parts.parking.reason(),
+        })
+    }
+
+    /// Fetches the document of a package that is not here; all who ask for one name share one
+    /// request, and a caller that goes away stops nobody.
+    ///
+    /// # Errors
+    /// See [`MissError`].
+    pub async fn fetch_document(&self, name: &PackageName) -> Result<Arc<MissDocument>, MissError> {
+        let document = self.shared.fetch.fetch_document(name).await?;
+        if self.shared.mirror_misses {
+            self.mirror_later(name.clone());
+        }
+        Ok(document)
+    }
+
+    /// Asks the upstream in the background whether a held document is still current.
+    pub fn revalidate(&self, name: &PackageName) {
+        self.shared.fetch.revalidate(name);
+    }
+
+    /// The same, and waits for the answer.
+    ///
+    /// # Errors
+    /// See [`MissError`]; what is held stays as it was.
+    pub async fn revalidate_now(&self, name: &PackageName) -> Result<(), MissError> {
+        self.shared.fetch.revalidate_now(name).await
+    }
+
+    /// Fetches a tarball that is not here; a large one streams while it is checked.
+    ///
+    /// # Errors
+    /// See [`MissError`].
+    pub async fn fetch_tarball(
+        &self,
+        name: &PackageName,
+        version: &str,
+    ) -> Result<TarballFetch, MissError> {
+        self.shared.fetch.fetch_tarball(name, version).await
+    }
+
+    fn mirror_later(&self, name: PackageName) {
+        let handle = self.clone();
+        self.shared.parts.runtime.spawn(async move {
+            let task = NewTask {
+                id: TaskId(uuid::Uuid::now_v7()),
+                name,
+                registry: DEFAULT_REGISTRY.to_owned(),
+                priority: tasks::PRIORITY_FEED,
+                options: TaskOptions {
+                    skip_dependencies: true,
+                    keep: Keeping::Mirrored,
+                    ..TaskOptions::default()
+                },
+                author: None,
+                author_ip: None,
+            };
+            if let Err(error) = handle.enqueue(vec![task]).await {
+                tracing::warn!(%error, "a package that arrived by a miss was not queued");
+            }
+        });
+    }
+}
+
+async fn ask<A, M>(address: &actix::Addr<A>, question: M) -> Result<M::Result, EngineError>
+where
+    A: actix::Actor + Handler<M>,
+    A::Context: ToEnvelope<A, M>,
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    let asked = address.send(question).timeout(ANSWER_WITHIN);
+    asked.await.map_err(|_| EngineError::Busy)
+}

@@ -1,0 +1,173 @@
+//! Keeps the house in order: watches free space and forgets old tasks.
+//!
+//! Owns nothing that must survive. Parks fetching when the data folder has less room than
+//! `storage.keep_free` or a write met a full disk, and lifts that as soon as there is room
+//! again; deletes finished tasks and their logs after a month. Sends [`WakeUp`] to the registry
+//! syncs when fetching goes on.
+
+mod disk;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use actix::{
+    Actor, AsyncContext, Context, Handler, Message, MessageResult, Recipient, Supervised,
+    WrapFuture,
+};
+use serde::{Deserialize, Serialize};
+use store::tasks;
+use tokio::sync::broadcast;
+
+pub use self::disk::{free_bytes, in_words};
+use crate::clock::now_ms;
+use crate::committer::Write;
+use crate::events::EngineEvent;
+use crate::parking::Parking;
+use crate::supervision::{RestartBackoff, guarded};
+use crate::task_queue::{WakeUp, write_returning};
+
+/// How often free space is looked at: one system call.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often old tasks are deleted.
+const TIDY_EVERY: Duration = Duration::from_secs(3600);
+/// How long finished tasks and their logs are kept.
+const KEEP_TASKS_MS: i64 = 30 * 24 * 3600 * 1000;
+
+/// What the janitor watches.
+pub struct JanitorSettings {
+    /// The data folder; `None` where blobs are not on a local disk.
+    pub folder: Option<PathBuf>,
+    /// Below this fetching parks, in bytes; 0 = never.
+    pub keep_free_bytes: u64,
+}
+
+/// The janitor; see the module.
+pub struct Janitor {
+    settings: JanitorSettings,
+    parking: Parking,
+    committer: Recipient<Write>,
+    wake_up: Vec<Recipient<WakeUp>>,
+    events: broadcast::Sender<EngineEvent>,
+    backoff: RestartBackoff,
+}
+
+/// Looks at free space now.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct LookAtDisk;
+
+/// Asks for [`JanitorStatus`].
+#[derive(Message)]
+#[rtype(result = "JanitorStatus")]
+pub struct DescribeJanitor;
+
+/// What the janitor sees.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct JanitorStatus {
+    /// Free bytes of the data folder's volume, where there is one.
+    pub free_bytes: Option<u64>,
+    /// Below this fetching parks.
+    pub keep_free_bytes: u64,
+    /// Why fetching is parked, when it is.
+    pub parked: Option<String>,
+    /// Restarts of the actor.
+    pub restarts: u32,
+}
+
+impl Janitor {
+    /// A janitor for one engine.
+    pub fn new(
+        settings: JanitorSettings,
+        parking: Parking,
+        committer: Recipient<Write>,
+        wake_up: Vec<Recipient<WakeUp>>,
+        events: broadcast::Sender<EngineEvent>,
+    ) -> Self {
+        Self { settings, parking, committer, wake_up, events, backoff: RestartBackoff::default() }
+    }
+
+    fn look(&self) {
+        let free = self.settings.folder.as_deref().and_then(free_bytes);
+        match free.filter(|free| *free < self.settings.keep_free_bytes) {
+            Some(free) => self.park(free),
+            None => self.resume(),
+        }
+    }
+
+    fn park(&self, free: u64) {
+        let limit = in_words(self.settings.keep_free_bytes);
+        let reason = format!("{} left, limit is {limit} (storage.keep_free)", in_words(free));
+        if self.parking.park(reason.clone()) {
+            tracing::warn!(reason, "fetching paused, serving goes on");
+            let _ = self.events.send(EngineEvent::Parked { reason });
+        }
+    }
+
+    fn resume(&self) {
+        if self.parking.resume() {
+            tracing::info!("fetching goes on");
+            let _ = self.events.send(EngineEvent::Resumed);
+            for registry in &self.wake_up {
+                let _ = registry.try_send(WakeUp);
+            }
+        }
+    }
+
+    fn tidy(&self) -> impl Future<Output = ()> + Send + 'static {
+        let before = now_ms().saturating_sub(KEEP_TASKS_MS);
+        let deleted = write_returning(self.committer.clone(), move |connection| {
+            tasks::delete_finished_before(connection, before)
+        });
+        async move {
+            match deleted.await {
+                Ok(0) => {}
+                Ok(tasks) => tracing::info!(tasks, "old tasks and their logs were deleted"),
+                Err(error) => tracing::warn!(%error, "old tasks could not be deleted"),
+            }
+        }
+    }
+}
+
+impl Actor for Janitor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.backoff.wait(self, ctx);
+        self.look();
+        ctx.run_interval(LOOK_EVERY, |this, ctx| {
+            guarded(this, ctx, |this, _| this.look());
+        });
+        ctx.run_interval(TIDY_EVERY, |this, ctx| {
+            guarded(this, ctx, |this, ctx| {
+                ctx.spawn(this.tidy().into_actor(this));
+            });
+        });
+    }
+}
+
+impl Supervised for Janitor {
+    fn restarting(&mut self, _: &mut Self::Context) {
+        self.backoff.note_restart();
+    }
+}
+
+impl Handler<LookAtDisk> for Janitor {
+    type Result = ();
+
+    fn handle(&mut self, _: LookAtDisk, ctx: &mut Self::Context) {
+        guarded(self, ctx, |this, _| this.look());
+    }
+}
+
+impl Handler<DescribeJanitor> for Janitor {
+    type Result = MessageResult<DescribeJanitor>;
+
+    fn handle(&mut self, _: DescribeJanitor, _: &mut Self::Context) -> Self::Result {
+        MessageResult(JanitorStatus {
+            free_bytes: self.settings.folder.as_deref().and_then(free_bytes),
+            keep_free_bytes: self.settings.keep_free_bytes,
+            parked: self.parking.reason(),
+            restarts: self.backoff.restarts(),
+        })
+    }
+}

@@ -1,0 +1,173 @@
+//! How a job ends: what is final, what waits for a later try, what goes back untouched.
+
+use std::time::Duration;
+
+use store::tasks::TaskRow;
+use store::{StoreError, TaskEnd, TaskId, TaskState};
+
+use super::job::{self, Synced};
+use super::{JobDeps, JobEnd};
+use crate::clock::now_ms;
+use crate::committer::CommitError;
+use crate::events::{EngineEvent, SyncSummary};
+use crate::log_writer::TaskLog;
+use crate::task_queue::SettleTask;
+use crate::upstream::UpstreamError;
+
+/// First wait before a failed task is tried again; doubled with every attempt.
+const FIRST_RETRY: Duration = Duration::from_secs(5);
+/// Longest such wait, unless the upstream itself asks for more.
+const LONGEST_RETRY: Duration = Duration::from_secs(600);
+
+/// Why a package could not be synced.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// No upstream is known.
+    #[error("no upstream is known")]
+    NoUpstream,
+    /// The upstream said no, or said nothing.
+    #[error("{0}")]
+    Upstream(#[from] UpstreamError),
+    /// The document cannot be accepted.
+    #[error("{0}")]
+    Refused(String),
+    /// The change could not be made durable.
+    #[error("{0}")]
+    Commit(#[from] CommitError),
+    /// The store could not be read or written.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// There is no room.
+    #[error("fetching is parked: {0}")]
+    Parked(String),
+}
+
+impl JobError {
+    fn no_room(&self) -> Option<&str> {
+        match self {
+            Self::Parked(reason)
+            | Self::Commit(CommitError::DiskFull(reason))
+            | Self::Store(StoreError::DiskFull(reason)) => Some(reason),
+            _ => None,
+        }
+    }
+
+    fn is_retryable(&self) -> bool {
+        match self {
+            Self::Upstream(error) => error.is_retryable(),
+            Self::Commit(error) => error.is_retryable(),
+            Self::Store(error) => error.is_retryable(),
+            Self::NoUpstream => true,
+            Self::Refused(_) | Self::Parked(_) => false,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Upstream(error) => error.retry_after(),
+            _ => None,
+        }
+    }
+}
+
+/// Runs the job of one task and settles the task.
+pub async fn run_and_settle(deps: JobDeps, task: TaskRow) -> JobEnd {
+    let log = deps.logs.open(task.id);
+    deps.tell(EngineEvent::TaskStarted { id: task.id, name: task.name.clone() });
+    match Box::pin(job::sync_package(&deps, &task, &log)).await {
+        Ok(synced) => {
+            let good = synced.state == TaskState::Success;
+            ended(&deps, &task, synced.state, synced.error, synced.summary);
+            if good { JobEnd::Success } else { JobEnd::Failed }
+        }
+        Err(failed) => settle(&deps, &task, &log, &failed.error, failed.summary).await,
+    }
+}
+
+/// A failure with what was done before it.
+#[derive(Debug)]
+pub struct JobFailure {
+    /// Why.
+    pub error: JobError,
+    /// What was done all the same.
+    pub summary: SyncSummary,
+}
+
+impl<E: Into<JobError>> From<E> for JobFailure {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), summary: SyncSummary::default() }
+    }
+}
+
+/// What a finished job says.
+pub type JobResult = Result<Synced, JobFailure>;
+
+async fn settle(
+    deps: &JobDeps,
+    task: &TaskRow,
+    log: &TaskLog,
+    error: &JobError,
+    summary: SyncSummary,
+) -> JobEnd {
+    let text = error.to_string();
+    if let Some(reason) = error.no_room() {
+        if deps.parking.park(reason) {
+            deps.tell(EngineEvent::Parked { reason: reason.to_owned() });
+        }
+        log.line("🚮", format_args!("put back: {text}"));
+        return later(deps, task, log, now_ms(), text, summary).await;
+    }
+    if error.is_retryable() && task.attempts < deps.limits.max_attempts {
+        let wait = wait_before_retry(task.attempts, error.retry_after());
+        log.line("🚮", format_args!("{text}; tried again in {} s", wait.as_secs()));
+        let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        return later(deps, task, log, now_ms().saturating_add(wait_ms), text, summary).await;
+    }
+    log.line("❌", format_args!("❌❌❌❌❌ {}: {text} ❌❌❌❌❌", task.name));
+    fail(deps, task.id, text.clone(), log.take()).await;
+    ended(deps, task, TaskState::Error, Some(text), summary);
+    JobEnd::Failed
+}
+
+async fn later(
+    deps: &JobDeps,
+    task: &TaskRow,
+    log: &TaskLog,
+    not_before_ms: i64,
+    error: String,
+    summary: SyncSummary,
+) -> JobEnd {
+    let retry = SettleTask::RetryLater {
+        id: task.id,
+        not_before_ms,
+        error: error.clone(),
+        log: log.take(),
+    };
+    // if this cannot be written either, the lease runs out and the task is claimed again
+    let _ = deps.settle.send(retry).await;
+    ended(deps, task, TaskState::Waiting, Some(error), summary);
+    JobEnd::Later
+}
+
+/// Ends a task as failed.
+pub async fn fail(deps: &JobDeps, id: TaskId, error: String, log: String) {
+    let end = TaskEnd { id, state: TaskState::Error, error: Some(error), log };
+    let _ = deps.settle.send(SettleTask::End(end)).await;
+}
+
+fn ended(
+    deps: &JobDeps,
+    task: &TaskRow,
+    state: TaskState,
+    error: Option<String>,
+    summary: SyncSummary,
+) {
+    let name = task.name.clone();
+    deps.tell(EngineEvent::TaskEnded { id: task.id, name, state, error, summary });
+}
+
+fn wait_before_retry(attempts: i32, asked_for: Option<Duration>) -> Duration {
+    let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(0).min(16);
+    let ours = FIRST_RETRY.saturating_mul(1 << doublings).min(LONGEST_RETRY);
+    asked_for.map_or(ours, |asked| asked.max(ours))
+}

@@ -1,0 +1,54 @@
+//! What an operator can say about the engine.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::upstream::{MAX_TARBALL_BYTES, UpstreamSettings};
+
+/// Settings of one engine.
+#[derive(Clone, Debug)]
+pub struct EngineSettings {
+    /// The upstream of registry `default`, if one is known already.
+    pub upstream: Option<UpstreamSettings>,
+    /// Packages synced at once (`sync.workers`).
+    pub workers: usize,
+    /// Tarballs fetched at once from one registry.
+    pub tarball_concurrency: usize,
+    /// Memory for collected tarballs of all jobs together, in bytes.
+    pub tarball_memory_bytes: u64,
+    /// Tries of one task before it fails for good.
+    pub max_attempts: i32,
+    /// How long an answer "not there" of the upstream is believed.
+    pub negative_for: Duration,
+    /// Below this much free space fetching parks, in bytes; 0 = never.
+    pub keep_free_bytes: u64,
+    /// The data folder; `None` where nothing is kept on a local disk.
+    pub data_folder: Option<PathBuf>,
+    /// Tarballs above this are skipped, in bytes (`sync.max_tarball`).
+    pub max_tarball_bytes: u64,
+    /// Whether what arrives by a miss is mirrored in full afterwards (`sync.mode = all`).
+    pub mirror_misses: bool,
+    /// Whether tasks of the queue are worked on; a process that only serves does not.
+    pub work_on_tasks: bool,
+    /// Name of this process in leases, unique in a cluster.
+    pub worker_name: String,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self {
+            upstream: None,
+            workers: 48,
+            tarball_concurrency: 32,
+            tarball_memory_bytes: 24 << 20,
+            max_attempts: 3,
+            negative_for: Duration::from_secs(10),
+            keep_free_bytes: 0,
+            data_folder: None,
+            max_tarball_bytes: MAX_TARBALL_BYTES,
+            mirror_misses: false,
+            work_on_tasks: true,
+            worker_name: format!("{}-{}", std::process::id(), uuid::Uuid::now_v7().simple()),
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! One picture of the whole engine, for status pages, metrics and tests.
+
+use serde::{Deserialize, Serialize};
+use store::tasks::TaskCounts;
+
+use crate::committer::CommitterStatus;
+use crate::janitor::JanitorStatus;
+use crate::log_writer::LogWriterStatus;
+use crate::registry_sync::RegistrySyncStatus;
+use crate::task_queue::TaskQueueStatus;
+
+/// What every actor says of itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EngineStatus {
+    /// Tasks by state, from the database.
+    pub tasks: TaskCounts,
+    /// The task queue.
+    pub queue: TaskQueueStatus,
+    /// One entry per upstream registry.
+    pub syncs: Vec<RegistrySyncStatus>,
+    /// The committer.
+    pub committer: CommitterStatus,
+    /// The log writer.
+    pub logs: LogWriterStatus,
+    /// The janitor.
+    pub janitor: JanitorStatus,
+    /// Why fetching is parked, when it is.
+    pub parked: Option<String>,
+}

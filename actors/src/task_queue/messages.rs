@@ -1,0 +1,108 @@
+//! Messages of the task queue.
+
+use actix::Message;
+use serde::{Deserialize, Serialize};
+use store::tasks::{NewTask, TaskRow};
+use store::{TaskEnd, TaskId};
+
+use crate::committer::CommitError;
+
+/// Adds tasks; each answer is the row that stands for the request, which may be an older
+/// waiting one it was merged into.
+#[derive(Message)]
+#[rtype(result = "Result<Vec<TaskRow>, CommitError>")]
+pub struct EnqueueTasks {
+    /// The requests.
+    pub tasks: Vec<NewTask>,
+}
+
+/// Takes up to `limit` due tasks of one registry under a lease.
+#[derive(Message)]
+#[rtype(result = "Result<Vec<TaskRow>, CommitError>")]
+pub struct ClaimTasks {
+    /// Name of the upstream registry.
+    pub registry: String,
+    /// Most tasks to take.
+    pub limit: usize,
+}
+
+/// Prolongs the leases of running tasks.
+#[derive(Message)]
+#[rtype(result = "Result<(), CommitError>")]
+pub struct RenewLeases {
+    /// The tasks still running here.
+    pub ids: Vec<TaskId>,
+}
+
+/// Puts claimed tasks back as if they had never been claimed.
+#[derive(Message)]
+#[rtype(result = "Result<(), CommitError>")]
+pub struct GiveBackTasks {
+    /// The tasks.
+    pub ids: Vec<TaskId>,
+}
+
+/// How a task ends when no package change carries its end.
+#[derive(Message)]
+#[rtype(result = "Result<(), CommitError>")]
+pub enum SettleTask {
+    /// It is over.
+    End(TaskEnd),
+    /// It waits again until a time.
+    RetryLater {
+        /// The task.
+        id: TaskId,
+        /// Unix milliseconds before which it is not claimed.
+        not_before_ms: i64,
+        /// What went wrong this time.
+        error: String,
+        /// Log text of this attempt.
+        log: String,
+    },
+}
+
+/// Ends a waiting or running task as cancelled; answers whether there was one to end.
+#[derive(Message)]
+#[rtype(result = "Result<bool, CommitError>")]
+pub struct CancelTask(pub TaskId);
+
+/// Puts a failed task back into the queue; answers whether there was one.
+#[derive(Message)]
+#[rtype(result = "Result<bool, CommitError>")]
+pub struct RetryTask(pub TaskId);
+
+/// There may be tasks to claim. Losable: polling finds them too.
+#[derive(Message, Clone)]
+#[rtype(result = "()")]
+pub struct WakeUp;
+
+/// A running task is to be stopped.
+#[derive(Message, Clone)]
+#[rtype(result = "()")]
+pub struct CancelJob(pub TaskId);
+
+/// Registers who pulls from the queue.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct RegisterPuller {
+    /// Gets hints that there is work.
+    pub wake_up: actix::Recipient<WakeUp>,
+    /// Gets told of cancelled tasks.
+    pub cancel: actix::Recipient<CancelJob>,
+}
+
+/// Asks for [`TaskQueueStatus`].
+#[derive(Message)]
+#[rtype(result = "TaskQueueStatus")]
+pub struct DescribeTaskQueue;
+
+/// What the task queue did since it started.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct TaskQueueStatus {
+    /// Requests taken, merged ones included.
+    pub enqueued: u64,
+    /// Tasks handed out.
+    pub claimed: u64,
+    /// Restarts of the actor.
+    pub restarts: u32,
+}

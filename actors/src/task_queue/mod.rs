@@ -1,0 +1,224 @@
+//! The durable queue of sync tasks.
+//!
+//! Only owner of the tasks table: everybody else asks it. Its rows are the truth and survive a
+//! restart; what it keeps in memory are the addresses of those who pull. Receives the messages
+//! of [`messages`], writes through the committer, sends [`WakeUp`] and [`CancelJob`] to the
+//! registry syncs.
+
+mod messages;
+
+use actix::{
+    Actor, ActorFutureExt, Context, Handler, MessageResult, Recipient, ResponseActFuture,
+    ResponseFuture, Supervised, WrapFuture,
+};
+use store::{AnyConnection, StoreError, TaskId, tasks};
+use tokio::sync::oneshot;
+
+pub use self::messages::{
+    CancelJob, CancelTask, ClaimTasks, DescribeTaskQueue, EnqueueTasks, GiveBackTasks,
+    RegisterPuller, RenewLeases, RetryTask, SettleTask, TaskQueueStatus, WakeUp,
+};
+use crate::committer::{CommitError, Write};
+use crate::supervision::{RestartBackoff, guarded};
+
+/// How long a claimed task belongs to its worker without a renewal. Renewed three times within,
+/// and short enough that the tasks of a killed worker go on within a minute.
+pub const LEASE_MS: i64 = 60_000;
+
+/// The task queue; see the module.
+pub struct TaskQueue {
+    committer: Recipient<Write>,
+    worker: String,
+    pullers: Vec<RegisterPuller>,
+    status: TaskQueueStatus,
+    backoff: RestartBackoff,
+}
+
+impl TaskQueue {
+    /// A queue that writes through `committer` and claims as `worker`.
+    pub fn new(committer: Recipient<Write>, worker: String) -> Self {
+        Self {
+            committer,
+            worker,
+            pullers: Vec::new(),
+            status: TaskQueueStatus::default(),
+            backoff: RestartBackoff::default(),
+        }
+    }
+
+    fn wake_pullers(&self) {
+        for puller in &self.pullers {
+            let _ = puller.wake_up.try_send(WakeUp);
+        }
+    }
+
+    fn write<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&mut AnyConnection) -> Result<T, StoreError> + Send + 'static,
+    ) -> impl Future<Output = Result<T, CommitError>> + 'static {
+        write_returning(self.committer.clone(), write)
+    }
+}
+
+/// Runs a write in the committer's next transaction and brings back what it answered.
+///
+/// # Errors
+/// Those of the write itself; [`CommitError::Restarted`] when its fate is unknown.
+pub fn write_returning<T: Send + 'static>(
+    committer: Recipient<Write>,
+    write: impl FnOnce(&mut AnyConnection) -> Result<T, StoreError> + Send + 'static,
+) -> impl Future<Output = Result<T, CommitError>> + Send + 'static {
+    let (value, answered) = oneshot::channel();
+    let write = Box::new(move |connection: &mut AnyConnection| {
+        let outcome = write(connection)?;
+        let _ = value.send(outcome);
+        Ok(())
+    });
+    async move {
+        committer.send(Write { write }).await.map_err(|_| CommitError::Restarted)??;
+        answered.await.map_err(|_| CommitError::Restarted)
+    }
+}
+
+impl Actor for TaskQueue {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.backoff.wait(self, ctx);
+    }
+}
+
+impl Supervised for TaskQueue {
+    fn restarting(&mut self, _: &mut Self::Context) {
+        self.backoff.note_restart();
+        self.status.restarts = self.backoff.restarts();
+    }
+}
+
+impl Handler<RegisterPuller> for TaskQueue {
+    type Result = ();
+
+    fn handle(&mut self, puller: RegisterPuller, _: &mut Self::Context) {
+        self.pullers.push(puller);
+    }
+}
+
+impl Handler<EnqueueTasks> for TaskQueue {
+    type Result = ResponseActFuture<Self, Result<Vec<tasks::TaskRow>, CommitError>>;
+
+    fn handle(&mut self, message: EnqueueTasks, _: &mut Self::Context) -> Self::Result {
+        let count = u64::try_from(message.tasks.len()).unwrap_or(u64::MAX);
+        let written =
+            self.write(move |connection| tasks::enqueue(connection, message.tasks));
+        Box::pin(written.into_actor(self).map(move |rows, this, ctx| {
+            if rows.is_ok() {
+                guarded(this, ctx, |this, _| {
+                    this.status.enqueued += count;
+                    this.wake_pullers();
+                });
+            }
+            rows
+        }))
+    }
+}
+
+impl Handler<ClaimTasks> for TaskQueue {
+    type Result = ResponseActFuture<Self, Result<Vec<tasks::TaskRow>, CommitError>>;
+
+    fn handle(&mut self, claim: ClaimTasks, _: &mut Self::Context) -> Self::Result {
+        let worker = self.worker.clone();
+        let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
+        let claimed = self.write(move |connection| {
+            tasks::claim(connection, &claim.registry, &worker, limit, LEASE_MS)
+        });
+        Box::pin(claimed.into_actor(self).map(|rows, this, _| {
+            if let Ok(rows) = &rows {
+                this.status.claimed += u64::try_from(rows.len()).unwrap_or(0);
+            }
+            rows
+        }))
+    }
+}
+
+impl Handler<RenewLeases> for TaskQueue {
+    type Result = ResponseFuture<Result<(), CommitError>>;
+
+    fn handle(&mut self, renew: RenewLeases, _: &mut Self::Context) -> Self::Result {
+        let worker = self.worker.clone();
+        Box::pin(self.write(move |connection| {
+            tasks::renew(connection, &worker, &renew.ids, LEASE_MS).map(drop)
+        }))
+    }
+}
+
+impl Handler<GiveBackTasks> for TaskQueue {
+    type Result = ResponseFuture<Result<(), CommitError>>;
+
+    fn handle(&mut self, back: GiveBackTasks, _: &mut Self::Context) -> Self::Result {
+        Box::pin(self.write(move |connection| tasks::give_back(connection, &back.ids).map(drop)))
+    }
+}
+
+impl Handler<SettleTask> for TaskQueue {
+    type Result = ResponseFuture<Result<(), CommitError>>;
+
+    fn handle(&mut self, settle: SettleTask, _: &mut Self::Context) -> Self::Result {
+        Box::pin(self.write(move |connection| settle_blocking(connection, &settle)))
+    }
+}
+
+fn settle_blocking(connection: &mut AnyConnection, settle: &SettleTask) -> Result<(), StoreError> {
+    match settle {
+        SettleTask::End(end) => tasks::finish(connection, end).map(drop),
+        SettleTask::RetryLater { id, not_before_ms, error, log } => {
+            tasks::append_log(connection, *id, log)?;
+            tasks::retry_later(connection, *id, *not_before_ms, error).map(drop)
+        }
+    }
+}
+
+impl Handler<CancelTask> for TaskQueue {
+    type Result = ResponseActFuture<Self, Result<bool, CommitError>>;
+
+    fn handle(&mut self, cancel: CancelTask, _: &mut Self::Context) -> Self::Result {
+        let CancelTask(id) = cancel;
+        let cancelled = self.write(move |connection| tasks::cancel(connection, id));
+        Box::pin(cancelled.into_actor(self).map(move |done, this, _| {
+            if matches!(done, Ok(true)) {
+                this.stop_job(id);
+            }
+            done
+        }))
+    }
+}
+
+impl TaskQueue {
+    fn stop_job(&self, id: TaskId) {
+        for puller in &self.pullers {
+            let _ = puller.cancel.try_send(CancelJob(id));
+        }
+    }
+}
+
+impl Handler<RetryTask> for TaskQueue {
+    type Result = ResponseActFuture<Self, Result<bool, CommitError>>;
+
+    fn handle(&mut self, retry: RetryTask, _: &mut Self::Context) -> Self::Result {
+        let RetryTask(id) = retry;
+        let retried = self.write(move |connection| tasks::retry(connection, id));
+        Box::pin(retried.into_actor(self).map(|done, this, _| {
+            if matches!(done, Ok(true)) {
+                this.wake_pullers();
+            }
+            done
+        }))
+    }
+}
+
+impl Handler<DescribeTaskQueue> for TaskQueue {
+    type Result = MessageResult<DescribeTaskQueue>;
+
+    fn handle(&mut self, _: DescribeTaskQueue, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.status.clone())
+    }
+}

@@ -22,7 +22,7 @@ postgres *ARGS:
 
 # All four real clients with a large application
 clients:
-    scripts/clients/run --all
+    scripts/clients/run
 
 # The mirror, from source
 serve *ARGS:

@@ -1,1 +1,21 @@
-//! Integration tests.
+//! Integration tests: the real server, engine and store against a scripted upstream on loopback.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::needless_pass_by_value,
+    reason = "tests fail by panicking"
+)]
+
+mod cli;
+mod clients;
+mod harness;
+mod miss;
+mod recovery;
+mod serve;
+mod sync;
+mod tasks;

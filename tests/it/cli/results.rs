@@ -1,0 +1,133 @@
+//! Commands that do something: what they print, how they end.
+
+use serde_json::Value;
+
+use super::setting;
+
+#[test]
+fn a_sync_ends_with_one_line_and_zero() {
+    let (upstream, _folder, espejo) = setting();
+    let ended = espejo.run(&["sync", "--upstream", &upstream.url(), "lamp", "@garden/ui"]).expect(0);
+    let line = ended.stdout.trim();
+    assert!(line.starts_with("Synced 2 packages, 3 versions,"), "{line}");
+    assert!(line.ends_with("(3 new, 0 already here, 0 failed)"), "{line}");
+    assert_eq!(line.lines().count(), 1);
+    // The upstream is remembered.
+    let again = espejo.run(&["sync", "lamp"]).expect(0);
+    assert!(again.stdout.contains("(0 new, 2 already here, 0 failed)"), "{}", again.stdout);
+}
+
+#[test]
+fn json_lines_end_with_a_summary() {
+    let (upstream, _folder, espejo) = setting();
+    let ended = espejo.run(&["sync", "--json", "--upstream", &upstream.url(), "lamp"]).expect(0);
+    let lines = ended.lines();
+    assert!(lines.iter().all(|line| line["type"].is_string()), "{lines:?}");
+    let package = lines.iter().find(|line| line["type"] == "package").expect("a package line");
+    assert_eq!((&package["name"], &package["state"]), (&"lamp".into(), &"success".into()));
+    let summary = lines.last().expect("a last line");
+    assert_eq!((&summary["type"], &summary["exit"]), (&"summary".into(), &0.into()));
+}
+
+#[test]
+fn partly_done_is_three_and_nothing_done_is_one() {
+    let (upstream, _folder, espejo) = setting();
+    let url = upstream.url();
+    let partly = espejo.run(&["sync", "--upstream", &url, "lamp", "ghost"]).expect(3);
+    assert!(partly.stderr.contains("ghost") && partly.stderr.contains("404"), "{}", partly.stderr);
+    let nothing = espejo.run(&["sync", "--upstream", &url, "ghost"]);
+    assert!(matches!(nothing.code, Some(1 | 5)), "{nothing:?}");
+}
+
+#[test]
+fn a_version_of_a_name_and_a_lockfile_are_synced_as_written() {
+    let (upstream, folder, espejo) = setting();
+    let url = upstream.url();
+    espejo.run(&["sync", "--upstream", &url, "lamp@1.0.0"]).expect(0);
+    assert_eq!(upstream.count("/lamp/-/lamp-1.0.0.tgz"), 1);
+    assert_eq!(upstream.count("/lamp/-/lamp-1.1.0.tgz"), 0);
+    let lockfile = folder.path().join("package-lock.json");
+    let text = r#"{"lockfileVersion": 3, "packages": {"": {},
+        "node_modules/lamp": {"version": "1.1.0"},
+        "node_modules/lamp/node_modules/@garden/ui": {"version": "2.0.0"}}}"#;
+    std::fs::write(&lockfile, text).expect("a file");
+    espejo.run(&["sync", "--from-lockfile", lockfile.to_str().expect("a path")]).expect(0);
+    assert_eq!(upstream.count("/lamp/-/lamp-1.1.0.tgz"), 1);
+    assert_eq!(upstream.count("/@garden/ui/-/ui-2.0.0.tgz"), 1);
+}
+
+#[test]
+fn status_tasks_verify_and_gc_work_without_a_server() {
+    let (upstream, _folder, espejo) = setting();
+    espejo.run(&["sync", "--upstream", &upstream.url(), "lamp", "ghost"]).expect(3);
+    let status = espejo.run(&["status", "--json"]).expect(0).json();
+    assert_eq!(status["store"]["packages"], 1, "{status}");
+    assert_eq!(status["store"]["held"], 2, "{status}");
+    espejo.run(&["status"]).expect(0);
+    let tasks = espejo.run(&["task", "list", "--json"]).expect(0);
+    let tasks = tasks.json();
+    let rows = tasks["tasks"].as_array().expect("rows");
+    assert_eq!(rows.len(), 2, "{tasks}");
+    let failed = rows.iter().find(|row| row["state"] == "error").expect("a failed task");
+    let id = failed["id"].as_str().expect("an id");
+    let log = espejo.run(&["task", "log", id]).expect(0);
+    assert!(log.stdout.contains("404"), "{}", log.stdout);
+    espejo.run(&["task", "show", id]).expect(0);
+    espejo.run(&["task", "show", "0199c5d2-7b1e-7c44-9f0a-000000000000"]).expect(5);
+    let verified = espejo.run(&["verify"]).expect(0);
+    assert!(verified.stdout.contains("Verified"), "{}", verified.stdout);
+    let gc = espejo.run(&["gc", "--dry-run"]).expect(0);
+    assert!(gc.stdout.contains("Nothing was deleted"), "{}", gc.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_speak_to_the_running_server() {
+    let (upstream, _folder, espejo) = setting();
+    let mut serving = espejo.serve(&upstream.url(), &[]);
+    espejo.run(&["sync", "lamp"]).expect(0);
+    serving.get("/lamp").send().await.expect(200);
+    let status = espejo.run(&["status", "--json"]).expect(0).json();
+    assert_eq!(status["pid"], serving.pid(), "{status}");
+    let text = espejo.run(&["status"]).expect(0).stdout;
+    assert!(text.contains("ready"), "{text}");
+    espejo.run(&["verify"]).expect(0);
+    serving.signal(rustix::process::Signal::TERM);
+    assert_eq!(serving.wait(), Some(0), "SIGTERM ends it in order");
+    espejo.run(&["status"]).expect(0);
+}
+
+#[test]
+fn a_backup_is_a_mirror_of_its_own() {
+    let (upstream, folder, espejo) = setting();
+    espejo.run(&["sync", "--upstream", &upstream.url(), "lamp"]).expect(0);
+    let backup = folder.path().join("backup");
+    let backup = backup.to_str().expect("a path");
+    espejo.run(&["backup", backup]).expect(0);
+    let other = crate::harness::Espejo::new(&folder.path().join("restored"));
+    other.run(&["restore", backup]).expect(0);
+    other.run(&["verify"]).expect(0);
+    let status = other.run(&["status", "--json"]).expect(0).json();
+    assert_eq!(status["store"]["held"], 2, "{status}");
+}
+
+#[test]
+fn settings_are_shown_with_their_source_and_the_written_file_changes_nothing() {
+    let (_upstream, folder, espejo) = setting();
+    let espejo = espejo.env("ESPEJO_SYNC__MODE", "all");
+    let rows = espejo.run(&["config", "show", "--json"]).expect(0).json();
+    let rows = rows.as_array().expect("rows").clone();
+    let row = |key: &str| -> Value {
+        rows.iter().find(|row| row["key"] == key).unwrap_or_else(|| panic!("no {key}")).clone()
+    };
+    assert_eq!(row("sync.mode")["value"], "all");
+    assert!(row("sync.mode")["source"].to_string().contains("ESPEJO_SYNC__MODE"));
+    assert_eq!(row("listen")["source"].to_string().contains("default"), true);
+    let file = folder.path().join("written.toml");
+    let file = file.to_str().expect("a path");
+    let printed = espejo.run(&["config", "init"]);
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    if !printed.stdout.is_empty() {
+        std::fs::write(file, &printed.stdout).expect("a file");
+        espejo.run(&["config", "check", "--config", file]).expect(0);
+    }
+}

@@ -1,0 +1,167 @@
+//! The `espejo` program as a child process, knowing nothing of this machine's settings.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+use super::Request;
+
+/// How to run the program over one data folder.
+pub struct Espejo {
+    pub data: PathBuf,
+    home: tempfile::TempDir,
+    variables: Vec<(String, String)>,
+}
+
+/// A run that ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// The exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Espejo {
+    /// The program over a data folder.
+    pub fn new(data: &Path) -> Self {
+        let home = tempfile::tempdir().expect("a scratch folder");
+        Self { data: data.to_owned(), home, variables: Vec::new() }
+    }
+
+    /// Sets an environment variable.
+    pub fn env(mut self, key: &str, value: impl ToString) -> Self {
+        self.variables.push((key.to_owned(), value.to_string()));
+        self
+    }
+
+    /// The command; neither npm nor any setting of the user can be found from it.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_espejo"));
+        command
+            .args(arguments)
+            .arg("--data")
+            .arg(&self.data)
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("PATH", self.home.path())
+            .envs(self.variables.iter().map(|(key, value)| (key, value)))
+            .current_dir(self.home.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs it to its end.
+    pub fn run(&self, arguments: &[&str]) -> Finished {
+        Finished::of(self.command(arguments).output().expect("the program starts"))
+    }
+
+    /// Starts it.
+    pub fn spawn(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).spawn().expect("the program starts")
+    }
+}
+
+impl Finished {
+    /// What a child left.
+    pub fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Fails the test unless it ended with this code.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "out:\n{}\nerr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Its standard output, line by line, as JSON.
+    #[track_caller]
+    pub fn lines(&self) -> Vec<Value> {
+        let lines = self.stdout.lines().filter(|line| !line.trim().is_empty());
+        lines
+            .map(|line| {
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+            })
+            .collect()
+    }
+
+    /// Its standard output as one JSON document.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {} {}", self.stdout, self.stderr))
+    }
+}
+
+/// A running `espejo serve`; killed with its value.
+pub struct Serving {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Espejo {
+    /// Starts `serve` on a free port in front of an upstream and waits until it is ready.
+    pub fn serve(&self, upstream: &str, more: &[&str]) -> Serving {
+        let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--upstream", upstream];
+        arguments.extend(more);
+        let mut command = self.command(&arguments);
+        command.env("ESPEJO_OPS_LISTEN", "").stderr(Stdio::inherit());
+        let mut child = command.spawn().expect("the program starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let mut said = String::new();
+        let address = loop {
+            let Some(Ok(line)) = lines.next() else { panic!("serve ended: {said}") };
+            said.push_str(&line);
+            said.push('\n');
+            if let Some(rest) = line.trim().strip_prefix("Registry") {
+                let url: url::Url = rest.trim().parse().expect("an address");
+                let port = url.port().expect("a port");
+                break SocketAddr::from(([127, 0, 0, 1], port));
+            }
+        };
+        // What comes later must find a reader, or the pipe would fill.
+        std::thread::spawn(move || lines.count());
+        Serving { child, address }
+    }
+}
+
+impl Serving {
+    /// A GET.
+    pub fn get(&self, target: &str) -> Request {
+        Request::new(self.address, "GET", target)
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
+        rustix::process::kill_process(pid.expect("a process id"), signal).expect("a running child");
+    }
+
+    /// Waits for its end; the exit code.
+    pub fn wait(&mut self) -> Option<i32> {
+        self.child.wait().expect("a child").code()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // An error means that it ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

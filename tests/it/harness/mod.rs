@@ -1,0 +1,32 @@
+//! What the tests stand on: a scripted upstream, a whole mirror, packages made by code.
+
+mod child;
+mod client;
+mod database;
+mod mirror;
+mod package;
+mod upstream;
+mod upstream_http;
+
+pub use child::{Espejo, Finished, Serving};
+pub use client::{Answer, Request};
+pub use mirror::{TestMirror, files};
+pub use package::{Package, Version, gunzip, gzip, noise, shasum, sri};
+pub use upstream::{Asked, FakeUpstream, Fault};
+
+use std::time::Duration;
+
+/// Awaits until `reached` gives a value; the limit only ends a test that would hang.
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut reached: impl FnMut() -> F) -> T {
+    let limit = Duration::from_secs(60);
+    let polling = async {
+        loop {
+            if let Some(value) = reached().await {
+                return value;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let waited = tokio::time::timeout(limit, polling).await;
+    waited.unwrap_or_else(|_| panic!("{what}: not within {limit:?}"))
+}

@@ -1,0 +1,245 @@
+//! A scripted npm registry on loopback: what it holds, how it fails, what it was asked.
+//!
+//! It runs on a thread and runtime of its own, so a busy test never slows it down. Wire details
+//! are in [`super::upstream_http`].
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::{oneshot, watch};
+
+use super::package::{Package, gzip};
+use super::upstream_http;
+
+/// How an answer differs from the page that is held.
+#[derive(Clone)]
+pub enum Fault {
+    /// Another answer altogether.
+    Answer { status: u16, headers: Vec<(String, String)>, body: Bytes },
+    /// The right length is announced, the connection closed after so many bytes of the body.
+    Cut { after: usize },
+    /// So many bytes of the body, then silence with an open connection.
+    Stall { after: usize },
+    /// The usual answer, but not before the gate is opened.
+    Wait(watch::Receiver<bool>),
+    /// These bytes on the connection, head included, then the end.
+    Raw(Bytes),
+    /// The usual answer, 1 KiB at a time with a pause between.
+    Drip { pause: Duration },
+}
+
+/// What one request looked like.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Percent-decoded, without the query.
+    pub path: String,
+    pub raw_path: String,
+    pub headers: Vec<(String, String)>,
+}
+
+impl Asked {
+    /// A header by its lower-case name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Something the upstream holds under a path.
+#[derive(Clone)]
+pub(super) struct Page {
+    pub body: Bytes,
+    pub gzipped: Option<Bytes>,
+    pub content_type: &'static str,
+    pub etag: Option<String>,
+}
+
+type Hook = Box<dyn FnMut(usize) + Send>;
+
+#[derive(Default)]
+pub(super) struct State {
+    pub pages: HashMap<String, Page>,
+    pub faults: HashMap<String, VecDeque<(Fault, usize)>>,
+    pub asked: Vec<Asked>,
+    pub open_connections: usize,
+    /// Called with the number of requests so far, before each answer.
+    pub hook: Option<Hook>,
+}
+
+pub(super) struct Shared {
+    pub state: Mutex<State>,
+    pub changed: watch::Sender<usize>,
+}
+
+/// The scripted registry; it ends with its value.
+pub struct FakeUpstream {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl FakeUpstream {
+    /// Starts an empty registry on a free port.
+    pub fn start() -> Self {
+        let shared =
+            Arc::new(Shared { state: Mutex::default(), changed: watch::Sender::new(0) });
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
+        let (stop, stopped) = oneshot::channel();
+        let serving = Arc::clone(&shared);
+        let thread = std::thread::spawn(move || upstream_http::run(listener, serving, stopped));
+        Self { shared, address, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// The base address, without a trailing slash.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Puts a package here, in place of what stood under its name: document and archives.
+    pub fn publish(&self, package: &Package) {
+        self.publish_document(&package.name, package.document(&self.url()));
+        for version in &package.versions {
+            let path = format!("/{}/-/{}", package.name, version.file);
+            self.put_tarball(&path, version.tarball.clone());
+        }
+    }
+
+    /// Puts a document under a name, whatever it is.
+    pub fn publish_document(&self, name: &str, body: Vec<u8>) {
+        let etag = format!("W/\"{}\"", blake3::hash(&body).to_hex());
+        self.publish_document_with_etag(name, body, Some(etag));
+    }
+
+    /// Puts a document under a name with this validator (none: never 304).
+    pub fn publish_document_with_etag(&self, name: &str, body: Vec<u8>, etag: Option<String>) {
+        let gzipped = Some(Bytes::from(gzip(&body)));
+        let page =
+            Page { body: Bytes::from(body), gzipped, content_type: "application/json", etag };
+        self.shared.state.lock().pages.insert(format!("/{name}"), page);
+    }
+
+    /// Puts bytes under the path of an archive.
+    pub fn put_tarball(&self, path: &str, body: impl Into<Bytes>) {
+        let content_type = "application/octet-stream";
+        let page = Page { body: body.into(), gzipped: None, content_type, etag: None };
+        self.shared.state.lock().pages.insert(path.to_owned(), page);
+    }
+
+    /// Forgets what is under a path: 404 from now on.
+    pub fn remove(&self, path: &str) {
+        self.shared.state.lock().pages.remove(path);
+    }
+
+    /// The next `times` requests of a path meet this fault; faults of one path queue up.
+    pub fn fault(&self, path: &str, fault: Fault, times: usize) {
+        let mut state = self.shared.state.lock();
+        state.faults.entry(path.to_owned()).or_default().push_back((fault, times));
+    }
+
+    /// All further requests of a path meet this fault.
+    pub fn always(&self, path: &str, fault: Fault) {
+        self.fault(path, fault, usize::MAX);
+    }
+
+    /// Takes the faults of a path away.
+    pub fn heal(&self, path: &str) {
+        self.shared.state.lock().faults.remove(path);
+    }
+
+    /// The next `times` requests of a path are answered with this status.
+    pub fn fail(&self, path: &str, status: u16, times: usize) {
+        self.fault(path, Fault::status(status), times);
+    }
+
+    /// 429 with this `Retry-After`.
+    pub fn throttle(&self, path: &str, retry_after: &str, times: usize) {
+        let headers = vec![("retry-after".to_owned(), retry_after.to_owned())];
+        self.fault(path, Fault::Answer { status: 429, headers, body: Bytes::new() }, times);
+    }
+
+    /// 302 to another address.
+    pub fn redirect(&self, path: &str, to: &str) {
+        let headers = vec![("location".to_owned(), to.to_owned())];
+        self.always(path, Fault::Answer { status: 302, headers, body: Bytes::new() });
+    }
+
+    /// Requests of a path wait until the returned sender says `true` or is dropped.
+    pub fn gate(&self, path: &str) -> watch::Sender<bool> {
+        let (open, gate) = watch::channel(false);
+        self.always(path, Fault::Wait(gate));
+        open
+    }
+
+    /// Calls `hook` with the number of requests so far before each answer.
+    pub fn on_request(&self, hook: impl FnMut(usize) + Send + 'static) {
+        self.shared.state.lock().hook = Some(Box::new(hook));
+    }
+
+    /// How often a path (percent-decoded) was asked.
+    pub fn count(&self, path: &str) -> usize {
+        self.shared.state.lock().asked.iter().filter(|asked| asked.path == path).count()
+    }
+
+    /// Every request so far.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.shared.state.lock().asked.clone()
+    }
+
+    /// Forgets what was asked.
+    pub fn forget_asked(&self) {
+        self.shared.state.lock().asked.clear();
+    }
+
+    /// Waits until a path was asked `times` times.
+    pub async fn wait_for(&self, path: &str, times: usize) {
+        let mut changed = self.shared.changed.subscribe();
+        let reached = async {
+            while self.count(path) < times {
+                changed.changed().await.expect("the upstream runs as long as its value");
+            }
+        };
+        let limit = Duration::from_secs(60);
+        tokio::time::timeout(limit, reached).await.unwrap_or_else(|_| {
+            panic!("{path} was asked {} times in {limit:?}, not {times}", self.count(path))
+        });
+    }
+
+    /// Stops listening and cuts every connection: unreachable from now on.
+    pub fn go_down(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("the fake upstream does not panic");
+        }
+    }
+}
+
+impl Drop for FakeUpstream {
+    fn drop(&mut self) {
+        self.go_down();
+    }
+}
+
+impl Fault {
+    /// An answer with this status and a short text.
+    pub fn status(status: u16) -> Self {
+        let body = Bytes::from(format!("{{\"error\":\"scripted {status}\"}}"));
+        Self::Answer { status, headers: Vec::new(), body }
+    }
+
+    /// 200 with this body in place of the page.
+    pub fn body(content_type: &str, body: impl Into<Bytes>) -> Self {
+        let headers = vec![("content-type".to_owned(), content_type.to_owned())];
+        Self::Answer { status: 200, headers, body: body.into() }
+    }
+
+    /// 200 with a web page, as a captive portal answers.
+    pub fn html() -> Self {
+        Self::body("text/html", "<!doctype html><title>Sign in</title>")
+    }
+}

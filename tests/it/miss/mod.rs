@@ -1,0 +1,6 @@
+//! Packages and tarballs that are asked for and not here.
+
+mod failures;
+mod freshness;
+mod single_flight;
+mod streaming;

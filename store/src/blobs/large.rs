@@ -242,7 +242,7 @@ fn own_blob(entry: &fs::DirEntry) -> Result<Option<OwnBlob>, BlobError> {
     }))
 }
 
-fn written_at_ms(path: &Path, facts: &fs::Metadata) -> Result<i64, BlobError> {
+pub(crate) fn written_at_ms(path: &Path, facts: &fs::Metadata) -> Result<i64, BlobError> {
     let written = facts.modified().map_err(|e| failed("look at", path, &e))?;
     let age = written.duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(i64::try_from(age.as_millis()).unwrap_or(i64::MAX))

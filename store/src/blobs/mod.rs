@@ -20,6 +20,7 @@ mod pending;
 mod reader;
 mod record;
 mod recovery;
+mod runtime;
 pub mod segments;
 mod settings;
 mod state;
@@ -32,11 +33,13 @@ use futures_util::future::BoxFuture;
 use npm::Sha512Digest;
 
 pub use error::BlobError;
+pub(crate) use folder::{segment_file_name, sharded};
 pub use hashing::{HashingError, HashingUpload};
 pub use io::{DiskIo, RealDisk};
 pub use objects::Objects;
 pub use reader::BlobReader;
 pub use recovery::ResumeReport;
+pub use runtime::BlockingRuntime;
 pub use segments::Segments;
 pub use settings::{BlobSettings, S3Settings, open_blocking};
 
@@ -45,6 +48,9 @@ pub use settings::{BlobSettings, S3Settings, open_blocking};
 /// Nine of ten tarballs are far smaller, and a file created durably for each of those costs
 /// more than everything else a sync does. Above 1 MiB the cost of a file no longer shows.
 pub const SMALL_BLOB_BYTES: usize = 1 << 20;
+
+/// What a blob costs in a segment besides its bytes.
+pub(crate) const RECORD_HEADER_BYTES: i64 = record::HEADER_LENGTH.cast_signed();
 
 /// Where the bytes of a blob are.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

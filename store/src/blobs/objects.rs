@@ -4,7 +4,6 @@
 //! is nothing to flush. An upload whose digest is known only at its end collects up to 8 MiB
 //! and then needs a second name under `tmp/`, from which the service copies it.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,13 +14,13 @@ use object_store::aws::AmazonS3Builder;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use super::folder::sharded;
 use super::{
-    BlobError, BlobLocation, BlobReader, BlobStore, BlobUpload, OwnBlob, ResumeReport, S3Settings,
-    SegmentState,
+    BlobError, BlobLocation, BlobReader, BlobStore, BlobUpload, BlockingRuntime, OwnBlob,
+    ResumeReport, S3Settings, SegmentState,
 };
 
 /// Up to this size an upload is one put; S3 wants parts of at least 5 MiB.
@@ -191,14 +190,15 @@ impl BlobStore for Objects {
         digest: &Sha512Digest,
         written_before_ms: i64,
     ) -> Result<bool, BlobError> {
-        wait_for(self.delete_if_older(*digest, written_before_ms))
+        BlockingRuntime::new()?.wait(self.delete_if_older(*digest, written_before_ms))
     }
 
     fn list_own_blocking(&self, visit: &mut dyn FnMut(OwnBlob)) -> Result<(), BlobError> {
         let root = self.path("blobs");
         let failed = |error| from_object_error(&format!("list {root}"), error);
         let mut list = self.store.list(Some(&root)).map_err(failed);
-        while let Some(facts) = wait_for(list.try_next())? {
+        let runtime = BlockingRuntime::new()?;
+        while let Some(facts) = runtime.wait(list.try_next())? {
             let name = facts.location.filename();
             if let Some(digest) = name.and_then(|hex| Sha512Digest::from_hex(hex).ok()) {
                 visit(OwnBlob {
@@ -339,16 +339,5 @@ pub(crate) fn from_object_error(doing: &str, error: object_store::Error) -> Blob
             BlobError::DiskFull(text)
         }
         _ => BlobError::Failed(text),
-    }
-}
-
-/// Waits on a blocking thread, with or without a runtime around it.
-fn wait_for<T>(work: impl Future<Output = Result<T, BlobError>>) -> Result<T, BlobError> {
-    if let Ok(runtime) = Handle::try_current() {
-        return runtime.block_on(work);
-    }
-    match Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(work),
-        Err(error) => Err(BlobError::from_io("start a runtime", &error)),
     }
 }

@@ -131,6 +131,12 @@ impl Segments {
         Ok(())
     }
 
+    /// When a segment file was last written, unix milliseconds.
+    pub(crate) fn written_at_ms(&self, id: i64) -> Option<i64> {
+        let path = self.inner.folder.segment(id);
+        large::written_at_ms(&path, &fs::metadata(&path).ok()?).ok()
+    }
+
     /// The path of a segment file, for backup and scrub.
     pub(crate) fn segment_path(&self, id: i64) -> std::path::PathBuf {
         self.inner.folder.segment(id)

@@ -232,9 +232,7 @@ impl FetchThrough {
         self.fetch_document(name).await?.committed().await;
         let store = self.shared.deps.store.clone();
         let (name, version) = (name.clone(), version.to_owned());
-        let found =
-            self.on_runtime(async move { rows::Asked::read(&store, &name, &version).await });
-        Ok(found.await?)
+        self.on_runtime(async move { rows::Asked::read(&store, &name, &version).await }).await
     }
 
     /// Store queries use the runtime's blocking pool, which a handler's thread need not have.

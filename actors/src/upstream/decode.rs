@@ -36,10 +36,17 @@ impl Coding {
     }
 }
 
-/// What the trailer says the decoded size is (modulo 4 GiB, and only a hint).
-pub(super) fn announced_size(gzip: &[u8]) -> Option<u64> {
-    let (_, trailer) = gzip.split_last_chunk::<4>()?;
-    Some(u64::from(u32::from_le_bytes(*trailer)))
+/// Deflate cannot make more of one byte than this.
+const MAX_RATIO: u64 = 1_032;
+
+/// The decoded size the trailer announces (modulo 4 GiB), within what is possible at all. Only
+/// a hint: of a body that was cut or is no gzip these bytes are anything.
+pub(super) fn size_hint(gzip: &[u8]) -> u64 {
+    let announced = match gzip.split_last_chunk::<4>() {
+        Some((_, trailer)) if gzip.starts_with(GZIP_MAGIC) => u32::from_le_bytes(*trailer),
+        _ => 0,
+    };
+    u64::from(announced).min(MAX_RATIO.saturating_mul(gzip.len() as u64))
 }
 
 /// Result of an inflation with a cap.
@@ -51,7 +58,7 @@ pub(super) enum Inflated {
 
 /// Inflates, reading at most one byte beyond `limit`.
 pub(super) fn inflate(gzip: &[u8], limit: u64) -> Result<Inflated, UpstreamError> {
-    let hint = announced_size(gzip).unwrap_or(0).min(limit);
+    let hint = size_hint(gzip).min(limit);
     let mut body = Vec::with_capacity(usize::try_from(hint).unwrap_or(0));
     let read = MultiGzDecoder::new(gzip).take(limit.saturating_add(1)).read_to_end(&mut body);
     match read {
@@ -137,7 +144,9 @@ mod tests {
         let body = b"{\"name\":\"left-pad\"}".repeat(1_000);
         let coded = gzip(&body);
         let length = body.len() as u64;
-        assert_eq!(announced_size(&coded), Some(length));
+        assert_eq!(size_hint(&coded), length);
+        assert_eq!(size_hint(&body), 0);
+        assert_eq!(size_hint(b"\x1f\x8b\xff\xff\xff\xff"), 6 * MAX_RATIO);
         assert_eq!(whole(&coded, length).unwrap().as_deref(), Some(body.as_slice()));
         assert_eq!(whole(&coded, length - 1).unwrap(), None);
     }

@@ -27,7 +27,7 @@ pub enum UpstreamError {
         what: &'static str,
         /// The cap in bytes.
         limit: u64,
-        /// What `Content-Length` or the gzip trailer said, when it is known before reading.
+        /// What `Content-Length` said.
         announced: Option<u64>,
     },
     /// The answer is not what the protocol allows; the text says what it is.

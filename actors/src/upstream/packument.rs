@@ -169,16 +169,12 @@ async fn collect(client: &Client, body: &mut Body) -> Result<(Bytes, Place), Ups
 /// Inflates once; a body that turns out large enters the lane before it is held whole.
 async fn inflate(client: &Client, raw: &Bytes, lane: &mut Place) -> Result<Bytes, UpstreamError> {
     let limit = client.settings.max_document_bytes;
-    let announced = decode::announced_size(raw);
-    let too_large = |announced| UpstreamError::TooLarge { what: "document", limit, announced };
-    if announced.is_some_and(|bytes| bytes > limit) {
-        return Err(too_large(announced));
-    }
+    let too_large = || UpstreamError::TooLarge { what: "document", limit, announced: None };
     let free = FREE_BODY_BYTES as u64;
-    if lane.is_none() && announced.is_none_or(|bytes| bytes <= free) {
+    if lane.is_none() && decode::size_hint(raw) <= free {
         match decode::inflate(raw, free.min(limit))? {
             Inflated::Whole(body) => return Ok(Bytes::from(body)),
-            Inflated::OverLimit if limit <= free => return Err(too_large(None)),
+            Inflated::OverLimit if limit <= free => return Err(too_large()),
             Inflated::OverLimit => {} // the trailer understated it
         }
     }
@@ -187,6 +183,6 @@ async fn inflate(client: &Client, raw: &Bytes, lane: &mut Place) -> Result<Bytes
     }
     match in_place(usize::MAX, || decode::inflate(raw, limit))? {
         Inflated::Whole(body) => Ok(Bytes::from(body)),
-        Inflated::OverLimit => Err(too_large(None)),
+        Inflated::OverLimit => Err(too_large()),
     }
 }

@@ -18,7 +18,11 @@ const DOCUMENT: &[u8] = b"{\"name\":\"left-pad\",\"versions\":{}}";
 
 fn settings(url: Url) -> UpstreamSettings {
     UpstreamSettings {
-        retry: RetryPolicy { attempts: 1, first_delay: Duration::from_millis(1), ..RetryPolicy::default() },
+        retry: RetryPolicy {
+            attempts: 1,
+            first_delay: Duration::from_millis(1),
+            ..RetryPolicy::default()
+        },
         instance_id: String::from("test-node"),
         background_rate_per_second: 0,
         ..UpstreamSettings::new("default", url)
@@ -103,7 +107,10 @@ async fn plain_documents_are_compressed_for_keeping_when_that_pays() {
     let body = large.clone();
     let server = RawServer::start(move |request| match request.nth {
         0 => ok(&[], DOCUMENT),
-        _ => chunked(&[("Content-Encoding", "identity")], &[&body.as_bytes()[..99], &body.as_bytes()[99..]]),
+        _ => chunked(
+            &[("Content-Encoding", "identity")],
+            &[&body.as_bytes()[..99], &body.as_bytes()[99..]],
+        ),
     })
     .await;
     let upstream = upstream(&server);
@@ -283,11 +290,14 @@ async fn documents_over_the_cap_are_refused_before_or_while_reading() {
     for (case, acts, announced) in [
         (
             "announced",
-            vec![Act::Send(b"HTTP/1.1 200 OK\r\nContent-Length: 5000000000\r\n\r\n".to_vec()), Act::Stall],
+            vec![
+                Act::Send(b"HTTP/1.1 200 OK\r\nContent-Length: 5000000000\r\n\r\n".to_vec()),
+                Act::Stall,
+            ],
             Some(5_000_000_000),
         ),
         ("endless", endless(), None),
-        ("bomb", ok(&[("Content-Encoding", "gzip")], &bomb), Some(3 << 20)),
+        ("bomb", ok(&[("Content-Encoding", "gzip")], &bomb), None),
         ("bomb with a lying trailer", ok(&[("Content-Encoding", "gzip")], &lying), None),
     ] {
         let server = RawServer::start(move |_| acts.clone()).await;
@@ -323,7 +333,9 @@ async fn tarballs_over_the_cap_are_refused_before_or_while_reading() {
 async fn silence_is_cut_at_every_stage() {
     let server = RawServer::start(|request| match request.nth {
         0 => vec![Act::Stall],
-        1 => vec![Act::Send(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{".to_vec()), Act::Stall],
+        1 => {
+            vec![Act::Send(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{".to_vec()), Act::Stall]
+        }
         _ => ok(&[], DOCUMENT),
     })
     .await;
@@ -348,8 +360,7 @@ async fn silence_is_cut_at_every_stage() {
 async fn tarballs_are_taken_as_they_come() {
     let coded = gzip(b"a tar archive");
     let sent = coded.clone();
-    let server =
-        RawServer::start(move |_| ok(&[("Content-Encoding", "gzip")], &sent)).await;
+    let server = RawServer::start(move |_| ok(&[("Content-Encoding", "gzip")], &sent)).await;
     let upstream = upstream(&server);
     assert_eq!(tarball(&upstream, &server.url("/a.tgz")).await.unwrap(), coded);
     assert_eq!(server.requests()[0].header("accept-encoding"), Some("identity"));
@@ -365,9 +376,12 @@ async fn small_tarballs_are_read_whole_and_large_ones_begin() {
     })
     .await;
     let upstream = upstream(&server);
-    for (path, length, is_whole) in
-        [("/empty.tgz", 0, true), ("/small.tgz", 100, true), ("/pieces.tgz", 100, true), ("/large.tgz", 101, false)]
-    {
+    for (path, length, is_whole) in [
+        ("/empty.tgz", 0, true),
+        ("/small.tgz", 100, true),
+        ("/pieces.tgz", 100, true),
+        ("/large.tgz", 101, false),
+    ] {
         let mut body = upstream.tarball(&server.url(path), Urgency::Person).await.unwrap();
         match body.read_up_to(100).await.unwrap() {
             Buffered::Whole(bytes) => assert_eq!((bytes.len(), true), (length, is_whole), "{path}"),
@@ -437,8 +451,7 @@ async fn redirects_never_lead_inside_or_to_another_scheme() {
     let upstream = upstream(&server);
     for index in 0..=targets.len() {
         let error = tarball(&upstream, &server.url(&format!("/{index}"))).await.unwrap_err();
-        let refused =
-            matches!(error, UpstreamError::BadRedirect(_) | UpstreamError::BadAddress(_));
+        let refused = matches!(error, UpstreamError::BadRedirect(_) | UpstreamError::BadAddress(_));
         assert!(refused && !error.is_retryable(), "{index}: {error}");
     }
     assert_eq!(server.requests().len(), targets.len() + 1);
@@ -500,12 +513,12 @@ async fn the_token_goes_to_the_exact_origin_only() {
 
 #[tokio::test]
 async fn a_loop_of_mirrors_is_found_and_said() {
-    let server = RawServer::start(|_| {
-        ok(&[("Via", "1.1 proxy.test, 1.1 espejo-test-node")], DOCUMENT)
-    })
-    .await;
+    let server =
+        RawServer::start(|_| ok(&[("Via", "1.1 proxy.test, 1.1 espejo-test-node")], DOCUMENT))
+            .await;
     let error = failure(&upstream(&server)).await;
-    assert!(matches!(error, UpstreamError::Loop { .. }) && error.to_string().contains("itself") || error.to_string().contains("own upstream"), "{error}");
+    assert!(matches!(error, UpstreamError::Loop { .. }), "{error}");
+    assert!(error.to_string().contains("leads back to this mirror"), "{error}");
     assert!(via_names("1.0 fred, 1.1 espejo-a", "a"));
     assert!(!via_names("1.1 espejo-ab, 1.1 a", "a"));
 }
@@ -549,8 +562,7 @@ async fn absent_packages_do_not_open_the_breaker() {
 
 #[tokio::test]
 async fn tarballs_that_break_off_open_the_breaker_too() {
-    let server =
-        RawServer::start(|_| raw("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nab")).await;
+    let server = RawServer::start(|_| raw("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nab")).await;
     let upstream = with(&server, |settings| settings.breaker.failures = 2);
     for _ in 0..2 {
         assert!(tarball(&upstream, &server.url("/a.tgz")).await.is_err());
@@ -592,7 +604,8 @@ async fn large_documents_are_in_memory_two_at_a_time() {
     let body = Arc::new(large_document(FREE_BODY_BYTES + 1_000));
     let coded = Arc::new(gzip(&body));
     let (plain, zipped) = (body.clone(), coded.clone());
-    let server = RawServer::start(move |request| match request.nth % 3 {
+    let server = RawServer::start(move |request| match request.nth {
+        _ if request.path == "/small" => ok(&[], DOCUMENT),
         0 => ok(&[], &plain),
         1 => ok(&[("Content-Encoding", "gzip")], &zipped),
         _ => chunked(&[], &[&plain]),
@@ -610,11 +623,8 @@ async fn large_documents_are_in_memory_two_at_a_time() {
         () = async { while server.count("/left-pad") < 3 { tokio::task::yield_now().await } } => {}
     }
     // small documents do not wait for the lane
-    let other = PackageName::parse("small").unwrap();
-    let small = RawServer::start(|_| ok(&[], DOCUMENT)).await;
-    let beside = Upstream { client: upstream.client.clone() };
-    drop(beside);
-    assert!(super::tests::upstream(&small).packument(&other, &none(), Urgency::Person).await.is_ok());
+    let small = PackageName::parse("small").unwrap();
+    assert!(upstream.packument(&small, &none(), Urgency::Person).await.is_ok());
     drop(first);
     assert_eq!(third.await.body.len(), body.len());
 }

@@ -92,31 +92,31 @@ pub(crate) fn facts(raw: &RawValue) -> Result<VersionFacts<'_>, ScanError> {
     Ok(facts)
 }
 
-fn read_dist<'a>(facts: &mut VersionFacts<'a>, dist: &'a RawValue) {
+fn read_dist<'a>(facts: &mut VersionFacts<'a>, dist: &'a str) {
     // of two `dist` the later one counts as a whole
     (facts.tarball, facts.integrity, facts.shasum, facts.unpacked_size) = Default::default();
     // the only error is a `dist` that is no object, and then there is nothing to read
-    let _ = json::each_member(dist.get(), |key, value| match &*key {
+    let _ = json::each_member(dist, |key, value| match &*key {
         "tarball" => facts.tarball = json::string(value),
         "integrity" => facts.integrity = json::string(value),
         "shasum" => facts.shasum = json::string(value),
-        "unpackedSize" => facts.unpacked_size = value.get().parse().ok(),
+        "unpackedSize" => facts.unpacked_size = value.parse().ok(),
         _ => {}
     });
 }
 
-fn is_deprecated(value: &RawValue) -> bool {
+fn is_deprecated(value: &str) -> bool {
     match json::string(value) {
         Some(text) => !text.is_empty(),
-        None => value.get() == "true",
+        None => value == "true",
     }
 }
 
 /// Members with string values.
-fn texts(map: &RawValue) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
+fn texts(map: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
     let mut texts = Vec::new();
     // the only error is a value that is no object (an old list): no dependencies then
-    let _ = json::each_member(map.get(), |key, value| {
+    let _ = json::each_member(map, |key, value| {
         texts.extend(json::string(value).map(|value| (key, value)));
     });
     texts

@@ -3,23 +3,22 @@
 use std::borrow::Cow;
 
 use serde::de::{Deserialize, Deserializer, Visitor};
-use serde_json::value::RawValue;
 
 /// The text of a raw JSON string, quotes included; borrowed when it holds no escape.
 ///
 /// A lone surrogate, which is valid JSON but no text, becomes U+FFFD.
-pub(crate) fn decode(quoted: &str) -> Cow<'_, str> {
+pub(super) fn decode(quoted: &str) -> Cow<'_, str> {
     let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(quoted);
     if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
         return Cow::Borrowed(inner);
     }
-    let bytes: Vec<u8> = serde_json::from_str(quoted).map_or_else(|_| Vec::new(), |Bytes(b)| b);
+    let bytes = serde_json::from_str(quoted).map_or_else(|_| Vec::new(), |Bytes(bytes)| bytes);
     Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The text of a string value; `None` for any other value.
-pub(crate) fn string(value: &RawValue) -> Option<Cow<'_, str>> {
-    value.get().starts_with('"').then(|| decode(value.get()))
+/// The text of a raw string value; `None` for any other value.
+pub(crate) fn string(value: &str) -> Option<Cow<'_, str>> {
+    value.starts_with('"').then(|| decode(value))
 }
 
 /// Writes a text as a JSON string.

@@ -35,6 +35,12 @@ impl KeyIndex {
         alike.filter_map(|slot| usize::try_from(slot & POSITION).ok()).find_map(get)
     }
 
+    /// Memory held, for the test of the limit.
+    #[cfg(test)]
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<u64>()
+    }
+
     /// Whether two items with one hash have one key.
     fn has_duplicates<'k>(&self, key_at: impl Fn(usize) -> Option<&'k str>) -> bool {
         let key_of = |slot: &u64| usize::try_from(slot & POSITION).ok().and_then(&key_at);

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::json::MAX_DEPTH;
+use crate::json::{self, Broken};
 use crate::manifest::{self, ManifestDigest, VersionFacts};
 
 use index::KeyIndex;
@@ -25,18 +25,26 @@ pub use shape::PackumentShape;
 /// does not.
 #[derive(Debug, thiserror::Error)]
 pub enum ScanError {
-    /// Not JSON, cut off, followed by something else, or not an object.
-    #[error("document is not one JSON object: {0}")]
-    Json(#[from] serde_json::Error),
+    /// Not JSON, cut off, followed by something else, nested too deep, or not an object.
+    #[error("document is not one JSON object: at byte {at} {rule}")]
+    Json {
+        /// Offset of the byte that breaks it.
+        at: usize,
+        /// The rule that is broken.
+        rule: &'static str,
+    },
     /// Bytes that are no UTF-8.
     #[error("document is not UTF-8: {0}")]
     Utf8(#[from] std::str::Utf8Error),
-    /// A value nested so deep that clients may not survive reading it.
-    #[error("document nests {member:?} deeper than {MAX_DEPTH} levels")]
-    TooDeep {
-        /// The member or version concerned.
-        member: String,
-    },
+    /// serde_json does not take a slice that was found to be valid.
+    #[error("a value of the document was refused: {0}")]
+    Raw(#[source] serde_json::Error),
+}
+
+impl From<Broken> for ScanError {
+    fn from(Broken { at, rule }: Broken) -> Self {
+        Self::Json { at, rule }
+    }
 }
 
 /// A packument split into its members, borrowing from the body.
@@ -114,7 +122,7 @@ impl<'a> PackumentScan<'a> {
     pub fn modified(&self) -> Option<Cow<'_, str>> {
         match self.time_entry("modified") {
             Some(modified) => Some(Cow::Borrowed(modified)),
-            None => self.member("modified").and_then(crate::json::string),
+            None => self.member("modified").and_then(|value| json::string(value.get())),
         }
     }
 

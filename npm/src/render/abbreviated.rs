@@ -1,7 +1,5 @@
 //! The abbreviated form: what an installer reads, and `time`.
 
-use serde_json::value::RawValue;
-
 use crate::json;
 use crate::name::PackageName;
 use crate::packument::VersionEntry;
@@ -75,15 +73,15 @@ pub(super) fn write_manifest(out: &mut Vec<u8>, entry: &VersionEntry<'_>, addres
         out.push(b':');
         match value {
             Value::Dist(dist) => splice::write_dist(out, dist, &entry.key, addresses),
-            Value::Raw(value) => out.extend_from_slice(value.get().as_bytes()),
+            Value::Raw(value) => out.extend_from_slice(value.as_bytes()),
         }
     });
 }
 
 #[derive(Clone, Copy)]
 enum Value<'a> {
-    Raw(&'a RawValue),
-    Dist(&'a RawValue),
+    Raw(&'a str),
+    Dist(&'a str),
 }
 
 /// The kept members of one manifest, at their places in [`KEPT`].
@@ -99,17 +97,14 @@ impl<'a> Picked<'a> {
         let _ = json::each_member(entry.raw.get(), |key, value| match &*key {
             "dist" => picked.put("dist", Value::Dist(value)),
             "scripts" => runs_scripts = has_install_script(value),
-            "gypfile" => gypfile = value.get() == "true",
+            "gypfile" => gypfile = value == "true",
             "bundledDependencies" => bundled = Some(value),
             key => picked.put(key, Value::Raw(value)),
         });
         // the older spelling, which clients of this form do not read
         picked.put_if_missing(BUNDLE_DEPENDENCIES, bundled);
         // npm's registry computes the flag; clients that ask before they run scripts need it
-        picked.put_if_missing(
-            HAS_INSTALL_SCRIPT,
-            (runs_scripts || gypfile).then_some(RawValue::TRUE),
-        );
+        picked.put_if_missing(HAS_INSTALL_SCRIPT, (runs_scripts || gypfile).then_some("true"));
         picked
     }
 
@@ -120,7 +115,7 @@ impl<'a> Picked<'a> {
         }
     }
 
-    fn put_if_missing(&mut self, key: &str, value: Option<&'a RawValue>) {
+    fn put_if_missing(&mut self, key: &str, value: Option<&'a str>) {
         let place = KEPT.iter().position(|kept| *kept == key);
         if let Some(slot) = place.and_then(|place| self.values.get_mut(place)) {
             *slot = slot.or(value.map(Value::Raw));
@@ -128,10 +123,10 @@ impl<'a> Picked<'a> {
     }
 }
 
-fn has_install_script(scripts: &RawValue) -> bool {
+fn has_install_script(scripts: &str) -> bool {
     let mut found = false;
     // the only error is a `scripts` that is no object: no scripts then
-    let _ = json::each_member(scripts.get(), |key, _| {
+    let _ = json::each_member(scripts, |key, _| {
         found |= matches!(&*key, "preinstall" | "install" | "postinstall");
     });
     found

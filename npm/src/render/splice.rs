@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use serde_json::value::RawValue;
-
 use crate::json;
 use crate::packument::VersionEntry;
 
@@ -23,8 +21,8 @@ pub(super) fn write_manifest(out: &mut Vec<u8>, entry: &VersionEntry<'_>, addres
 }
 
 /// Writes the value of `dist`.
-pub(super) fn write_dist(out: &mut Vec<u8>, dist: &RawValue, version: &str, addresses: &Addresses) {
-    let mut edits = Edits::new(dist.get());
+pub(super) fn write_dist(out: &mut Vec<u8>, dist: &str, version: &str, addresses: &Addresses) {
+    let mut edits = Edits::new(dist);
     edits.collect(dist);
     edits.write(out, version, addresses);
 }
@@ -37,7 +35,7 @@ struct Edits<'a> {
 
 enum Replacement<'a> {
     Tarball,
-    Attestations(&'a RawValue),
+    Attestations(&'a str),
 }
 
 impl<'a> Edits<'a> {
@@ -48,12 +46,12 @@ impl<'a> Edits<'a> {
     /// Finds the addresses in a `dist`.
     ///
     /// All duplicates are replaced too: whichever a client takes, it is ours.
-    fn collect(&mut self, dist: &'a RawValue) {
+    fn collect(&mut self, dist: &'a str) {
         // the only error is a `dist` that is no object, and that holds no address
-        let _ = json::each_member(dist.get(), |key, value| match &*key {
+        let _ = json::each_member(dist, |key, value| match &*key {
             "tarball" => self.replace(value, Replacement::Tarball),
             "attestations" => {
-                let _ = json::each_member(value.get(), |key, url| {
+                let _ = json::each_member(value, |key, url| {
                     if key == "url" {
                         self.replace(url, Replacement::Attestations(url));
                     }
@@ -63,10 +61,10 @@ impl<'a> Edits<'a> {
         });
     }
 
-    fn replace(&mut self, value: &'a RawValue, with: Replacement<'a>) {
-        if value.get().starts_with('"') {
-            let start = json::offset_in(self.text, value.get());
-            self.spans.push((start..start + value.get().len(), with));
+    fn replace(&mut self, value: &'a str, with: Replacement<'a>) {
+        if value.starts_with('"') {
+            let start = json::offset_in(self.text, value);
+            self.spans.push((start..start + value.len(), with));
         }
     }
 
@@ -77,7 +75,7 @@ impl<'a> Edits<'a> {
             match replacement {
                 Replacement::Tarball => addresses.write_tarball(out, version),
                 Replacement::Attestations(url) => {
-                    addresses.write_attestations(out, &json::decode(url.get()));
+                    addresses.write_attestations(out, &json::string(url).unwrap_or_default());
                 }
             }
             copied = span.end;

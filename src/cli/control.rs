@@ -1,0 +1,228 @@
+//! The client of the control socket: asks the running server, if there is one.
+
+use std::{io::ErrorKind, os::unix::net::UnixStream, path::PathBuf, pin::Pin};
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+use reqwest::{Client, Method, Response};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{exit::Exit, problem::Problem};
+use crate::{
+    config::Config,
+    control::messages::{ErrorBody, OperationLine, PREFIX},
+};
+
+/// Name of the socket in the data folder.
+pub const SOCKET_NAME: &str = "espejo.sock";
+
+/// A server that answers on its control socket.
+pub struct ControlClient {
+    client: Client,
+}
+
+/// What a request carries.
+#[derive(Debug, Clone, Copy)]
+enum Body<'a, T> {
+    Nothing,
+    Json(&'a T),
+    Query(&'a T),
+}
+
+impl ControlClient {
+    /// Connects to the server of this data folder; `None` when none runs.
+    ///
+    /// # Errors
+    /// When a socket is there that may not be used.
+    pub fn connect(config: &Config) -> Result<Option<Self>, Problem> {
+        let path = config.storage.path.join(SOCKET_NAME);
+        match UnixStream::connect(&path) {
+            Ok(_) => Self::new(path).map(Some),
+            // A socket file that nobody listens on is left by a server that was killed.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::NotADirectory
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                let what = format!("may not use the control socket {}", path.display());
+                Err(Problem::new(Exit::NotAuthorised, "NOT_AUTHORISED", what)
+                    .why("it belongs to the user who runs the mirror")
+                    .hint("run the command as that user"))
+            }
+            Err(error) => {
+                let what = format!("cannot use the control socket {}", path.display());
+                Err(Problem::new(Exit::Unreachable, "UNREACHABLE", what).why(error))
+            }
+        }
+    }
+
+    fn new(path: PathBuf) -> Result<Self, Problem> {
+        // No certificates: nothing but the socket is ever spoken to.
+        let client = Client::builder().unix_socket(path).tls_certs_only([]).http1_only();
+        Ok(Self { client: client.build().map_err(|error| Problem::failed(error.to_string()))? })
+    }
+
+    /// `GET` of one JSON document.
+    ///
+    /// # Errors
+    /// When the server refuses or goes away.
+    pub async fn get<Answer: DeserializeOwned>(&self, path: &str) -> Result<Answer, Problem> {
+        document(self.send(Method::GET, path, Body::<()>::Nothing).await?).await
+    }
+
+    /// `GET` with a query.
+    ///
+    /// # Errors
+    /// When the server refuses or goes away.
+    pub async fn find<Query: Serialize, Answer: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &Query,
+    ) -> Result<Answer, Problem> {
+        document(self.send(Method::GET, path, Body::Query(query)).await?).await
+    }
+
+    /// `POST` of a JSON document.
+    ///
+    /// # Errors
+    /// When the server refuses or goes away.
+    pub async fn post<Request: Serialize, Answer: DeserializeOwned>(
+        &self,
+        path: &str,
+        request: &Request,
+    ) -> Result<Answer, Problem> {
+        document(self.send(Method::POST, path, Body::Json(request)).await?).await
+    }
+
+    /// `GET` of endless JSON lines.
+    ///
+    /// # Errors
+    /// When the server refuses or goes away.
+    pub async fn lines<Line: DeserializeOwned>(&self, path: &str) -> Result<Lines<Line>, Problem> {
+        Ok(Lines::new(self.send(Method::GET, path, Body::<()>::Nothing).await?))
+    }
+
+    /// A long operation: `progress` sees (done, total), the report comes back.
+    ///
+    /// # Errors
+    /// When the operation fails or the server goes away.
+    pub async fn operate<Request: Serialize, Report: DeserializeOwned>(
+        &self,
+        path: &str,
+        request: &Request,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<Report, Problem> {
+        let response = self.send(Method::POST, path, Body::Json(request)).await?;
+        let mut lines: Lines<OperationLine> = Lines::new(response);
+        while let Some(line) = lines.next().await? {
+            match line {
+                OperationLine::Progress { done, total } => progress(done, total),
+                OperationLine::Failed { error } => return Err(Problem::failed(error)),
+                OperationLine::Report { report } => {
+                    return serde_json::from_value(report).map_err(|error| unreadable(&error));
+                }
+            }
+        }
+        Err(went_away("it ended before it was done"))
+    }
+
+    async fn send<T: Serialize>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Body<'_, T>,
+    ) -> Result<Response, Problem> {
+        let request = self.client.request(method, format!("http://espejo{PREFIX}/{path}"));
+        let request = match body {
+            Body::Nothing => request,
+            Body::Json(json) => request.json(json),
+            Body::Query(query) => request.query(query),
+        };
+        let response = request.send().await.map_err(went_away)?;
+        if response.status().is_success() { Ok(response) } else { Err(refused(response).await) }
+    }
+}
+
+async fn document<Answer: DeserializeOwned>(response: Response) -> Result<Answer, Problem> {
+    let body = response.bytes().await.map_err(went_away)?;
+    serde_json::from_slice(&body).map_err(|error| unreadable(&error))
+}
+
+async fn refused(response: Response) -> Problem {
+    let status = response.status();
+    let body = response.bytes().await.unwrap_or_default();
+    let (exit, code) = match status.as_u16() {
+        401 | 403 => (Exit::NotAuthorised, "NOT_AUTHORISED"),
+        404 => (Exit::NotFound, "NOT_FOUND"),
+        400 | 422 => (Exit::Usage, "REFUSED"),
+        503 => (Exit::Unreachable, "UNAVAILABLE"),
+        _ => (Exit::Failed, "FAILED"),
+    };
+    match serde_json::from_slice::<ErrorBody>(&body) {
+        Ok(error) => {
+            let problem = Problem::new(exit, code, error.reason);
+            match error.hint {
+                Some(hint) => problem.hint(hint),
+                None => problem,
+            }
+        }
+        Err(_) => Problem::new(exit, code, format!("the running mirror answered {status}")),
+    }
+}
+
+fn went_away(cause: impl std::fmt::Display) -> Problem {
+    Problem::new(Exit::Unreachable, "UNREACHABLE", "the running mirror went away")
+        .why(cause)
+        .hint("espejo status")
+}
+
+fn unreadable(error: &serde_json::Error) -> Problem {
+    Problem::failed("the running mirror answered something this version does not understand")
+        .why(error)
+        .hint("use the same version for the command and the mirror")
+}
+
+type ByteStream = Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>>;
+
+/// JSON lines of a response as they come.
+pub struct Lines<Line> {
+    stream: ByteStream,
+    waiting: BytesMut,
+    line: std::marker::PhantomData<fn() -> Line>,
+}
+
+impl<Line: DeserializeOwned> Lines<Line> {
+    fn new(response: Response) -> Self {
+        Self {
+            stream: Box::pin(response.bytes_stream()),
+            waiting: BytesMut::new(),
+            line: std::marker::PhantomData,
+        }
+    }
+
+    /// The next line; `None` at the end.
+    ///
+    /// # Errors
+    /// When the server goes away or the line is no JSON of this kind.
+    pub async fn next(&mut self) -> Result<Option<Line>, Problem> {
+        loop {
+            if let Some(end) = self.waiting.iter().position(|byte| *byte == b'\n') {
+                let line = self.waiting.split_to(end);
+                self.waiting.advance(1);
+                if line.is_empty() {
+                    continue;
+                }
+                return serde_json::from_slice(&line).map(Some).map_err(|error| unreadable(&error));
+            }
+            match self.stream.next().await {
+                Some(Ok(bytes)) => self.waiting.extend_from_slice(&bytes),
+                Some(Err(error)) => return Err(went_away(error)),
+                None => return Ok(None),
+            }
+        }
+    }
+}

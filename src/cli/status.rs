@@ -1,0 +1,178 @@
+//! `espejo status`: what is here, what runs, what waits.
+
+use std::path::Path;
+
+use actors::EngineStatus;
+use serde_json::json;
+use store::{packages, tasks};
+
+use super::{
+    arguments::GlobalArguments, control::ControlClient, exit::Exit, open::open_rows,
+    output::Output, problem::Outcome, runtime, text,
+};
+use crate::{
+    config::Config,
+    control::messages::{StatusAnswer, StoreCounts},
+};
+
+/// Shows the state of the mirror.
+///
+/// # Errors
+/// When the mirror or the database cannot be read.
+pub fn run(global: &GlobalArguments, output: &Output) -> Outcome {
+    let config = global.settings()?;
+    if let Some(client) = ControlClient::connect(&config)? {
+        let status: StatusAnswer = runtime::small()?.block_on(client.get("status"))?;
+        if output.json {
+            output.json(&status);
+        } else {
+            running(&status, &config, output);
+        }
+        return Ok(Exit::Done);
+    }
+    stopped(&config, output)
+}
+
+fn running(status: &StatusAnswer, config: &Config, output: &Output) {
+    let state = if status.ready { "ready" } else { "not ready" };
+    let up = text::age(status.uptime_ms);
+    output.line(format_args!(
+        "mirror     {state}, up {up}, {}, version {}, process {}",
+        status.listen, status.version, status.pid
+    ));
+    match serde_json::from_value::<EngineStatus>(status.engine.clone()) {
+        Ok(engine) => engine_lines(&engine, &status.store, config, output),
+        Err(_) => storage_line(&status.store, config, output),
+    }
+}
+
+fn engine_lines(engine: &EngineStatus, store: &StoreCounts, config: &Config, output: &Output) {
+    queue_line(&engine.tasks, output);
+    storage_line(store, config, output);
+    for sync in &engine.syncs {
+        match &sync.upstream {
+            None => output.line(format_args!(
+                "upstream   {}: not known, so nothing is fetched      try: espejo serve --upstream URL",
+                sync.registry
+            )),
+            Some(upstream) => {
+                let rate = match upstream.rate_per_second {
+                    0 => format!("{} requests/s", upstream.requests_last_second),
+                    limit => format!("{} of {limit} requests/s", upstream.requests_last_second),
+                };
+                let breaker = breaker(upstream.breaker, upstream.breaker_opens_in_ms);
+                let p95 = upstream.p95_ms.map(|ms| format!(", p95 {ms:.0} ms")).unwrap_or_default();
+                let offline = if upstream.offline { ", offline: nobody is asked" } else { "" };
+                output.line(format_args!(
+                    "upstream   {}: {rate}, breaker {breaker}{p95}{offline}",
+                    sync.registry
+                ));
+            }
+        }
+    }
+    if let Some(reason) = &engine.parked {
+        output.line(format_args!("paused     fetching only, serving goes on: {reason}"));
+    }
+}
+
+fn breaker(state: actors::upstream::BreakerState, opens_in_ms: Option<u64>) -> String {
+    use actors::upstream::BreakerState::{Closed, HalfOpen, Open};
+    match (state, opens_in_ms) {
+        (Closed, _) => "closed".into(),
+        (HalfOpen, _) => "half-open".into(),
+        (Open, Some(ms)) => format!("open, next try in {}", text::age(ms)),
+        (Open, None) => "open".into(),
+    }
+}
+
+fn queue_line(counts: &tasks::TaskCounts, output: &Output) {
+    let number = |count: i64| text::count(u64::try_from(count).unwrap_or_default());
+    let oldest = counts
+        .oldest_waiting_ms
+        .and_then(|ms| u64::try_from(ms).ok())
+        .map(|ms| format!(" (oldest {})", text::age(ms)))
+        .unwrap_or_default();
+    let see =
+        if counts.error_last_hour > 0 { "      see: espejo task list --state error" } else { "" };
+    output.line(format_args!(
+        "queue      {} waiting{oldest}, {} running; last hour {} done, {} failed{see}",
+        number(counts.waiting),
+        number(counts.processing),
+        number(counts.success_last_hour),
+        number(counts.error_last_hour),
+    ));
+}
+
+fn storage_line(store: &StoreCounts, config: &Config, output: &Output) {
+    let volume = volume(&config.storage.path)
+        .map(|volume| format!(", {} % of the volume", volume.used_percent()))
+        .unwrap_or_default();
+    output.line(format_args!(
+        "storage    {}, {} ({} here), {}{volume}",
+        text::counted(store.packages, "package"),
+        text::counted(store.versions, "version"),
+        text::count(store.held),
+        text::bytes(store.bytes),
+    ));
+}
+
+fn stopped(config: &Config, output: &Output) -> Outcome {
+    let folder = config.storage.path.display().to_string();
+    let Some(store) = open_rows(config)? else {
+        if output.json {
+            output
+                .json(&json!({ "ready": false, "running": false, "data": folder, "store": null }));
+        } else {
+            output.line(format_args!("mirror     not running; nothing in {folder} yet"));
+        }
+        return Ok(Exit::Done);
+    };
+    let totals = store.read_blocking(packages::totals)?;
+    let counts = store.read_blocking(tasks::counts)?;
+    let number = |count: i64| u64::try_from(count).unwrap_or_default();
+    let held = StoreCounts {
+        packages: number(totals.packages),
+        versions: number(totals.versions),
+        held: number(totals.held),
+        bytes: number(totals.bytes),
+        last_seq: store.read_blocking(store::changes::last_seq)?,
+    };
+    if output.json {
+        output.json(&json!({
+            "ready": false, "running": false, "data": folder, "store": held, "tasks": counts,
+        }));
+        return Ok(Exit::Done);
+    }
+    output.line(format_args!("mirror     not running; data folder {folder}"));
+    queue_line(&counts, output);
+    storage_line(&held, config, output);
+    Ok(Exit::Done)
+}
+
+/// The volume of a folder.
+#[derive(Debug, Clone, Copy)]
+pub struct Volume {
+    /// Bytes an ordinary user can still write.
+    pub free_bytes: u64,
+    /// Bytes in all.
+    pub total_bytes: u64,
+}
+
+impl Volume {
+    fn used_percent(self) -> u64 {
+        let used = self.total_bytes.saturating_sub(self.free_bytes);
+        u64::try_from(u128::from(used) * 100 / u128::from(self.total_bytes.max(1)))
+            .unwrap_or_default()
+    }
+}
+
+/// Free and total bytes of the volume a folder is on.
+#[must_use]
+pub fn volume(folder: &Path) -> Option<Volume> {
+    let existing = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
+    let volume = rustix::fs::statvfs(existing).ok()?;
+    Some(Volume {
+        free_bytes: volume.f_bavail.saturating_mul(volume.f_frsize),
+        total_bytes: volume.f_blocks.saturating_mul(volume.f_frsize),
+    })
+}

@@ -1,0 +1,387 @@
+//! What became of the tasks of one `sync`: plain state, fed by events and by polled rows.
+
+use std::collections::HashMap;
+
+use actors::{EngineEvent, SyncSummary, upstream::UpstreamError};
+use serde::Serialize;
+use store::{TaskId, TaskState};
+
+use crate::cli::{exit::Exit, problem::Problem, text};
+
+/// A task as this command sees it.
+#[derive(Debug, Clone)]
+pub struct Tracked {
+    /// The package.
+    pub name: String,
+    /// Its state.
+    pub state: TaskState,
+    /// Tarballs settled in this run.
+    pub done: u64,
+    /// Tarballs to settle in this run.
+    pub total: u64,
+    /// Bytes over the wire.
+    pub bytes: u64,
+    /// Why it failed or waits.
+    pub error: Option<String>,
+    /// What it did, once it ended and its event was seen.
+    pub summary: SyncSummary,
+}
+
+impl Tracked {
+    fn new(name: String, state: TaskState) -> Self {
+        Self {
+            name,
+            state,
+            done: 0,
+            total: 0,
+            bytes: 0,
+            error: None,
+            summary: SyncSummary::default(),
+        }
+    }
+
+    /// Whether nothing more will happen to it.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        is_over(self.state)
+    }
+}
+
+fn is_over(state: TaskState) -> bool {
+    matches!(state, TaskState::Success | TaskState::Error)
+}
+
+/// All tasks of one `sync`.
+#[derive(Debug, Default)]
+pub struct Tracker {
+    tasks: HashMap<TaskId, Tracked>,
+    /// Events of tasks nobody has asked about yet: dependencies, or other people's tasks.
+    strangers: HashMap<TaskId, Tracked>,
+    open: usize,
+}
+
+/// The figures of the summary line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Packages asked for, dependencies included.
+    pub packages: u64,
+    /// Packages synced.
+    pub synced: u64,
+    /// Packages that failed.
+    pub failed: u64,
+    /// Versions fetched in this run.
+    pub versions_new: u64,
+    /// Versions that were here before.
+    pub versions_here: u64,
+    /// Versions that could not be had.
+    pub versions_failed: u64,
+    /// Bytes over the wire.
+    pub bytes: u64,
+}
+
+impl Tracker {
+    /// Follows a task from now on, with what was already heard of it.
+    pub fn follow(&mut self, id: TaskId, name: &str, state: TaskState) {
+        if self.tasks.contains_key(&id) {
+            return;
+        }
+        let heard = self.strangers.remove(&id);
+        let task = heard.unwrap_or_else(|| Tracked::new(name.to_owned(), state));
+        self.open += usize::from(!task.is_over());
+        self.tasks.insert(id, task);
+    }
+
+    /// Takes in what a row of the database says; it never undoes what an event said.
+    ///
+    /// Answers the task when this is how it ended.
+    pub fn row(&mut self, id: TaskId, state: TaskState, error: Option<String>) -> Option<&Tracked> {
+        let task = self.tasks.get_mut(&id)?;
+        if task.is_over() {
+            return None;
+        }
+        task.state = state;
+        task.error = error;
+        if !is_over(state) {
+            return None;
+        }
+        self.open -= 1;
+        self.tasks.get(&id)
+    }
+
+    /// Takes in an event; answers the task of ours that it changed.
+    pub fn event(&mut self, event: &EngineEvent) -> Option<(TaskId, &Tracked)> {
+        let (id, name) = match event {
+            EngineEvent::TaskStarted { id, name }
+            | EngineEvent::Versions { id, name, .. }
+            | EngineEvent::TaskEnded { id, name, .. } => (*id, name),
+            _ => return None,
+        };
+        let ours = self.tasks.contains_key(&id);
+        let among = if ours { &mut self.tasks } else { &mut self.strangers };
+        let task = among
+            .entry(id)
+            .or_insert_with(|| Tracked::new(name.to_string(), TaskState::Processing));
+        let was_over = task.is_over();
+        apply(task, event);
+        let ended = !was_over && task.is_over();
+        self.open -= usize::from(ours && ended);
+        self.tasks.get(&id).map(|task| (id, task))
+    }
+
+    /// How many tasks have not ended.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.open
+    }
+
+    /// The tasks that have not ended.
+    #[must_use]
+    pub fn open_ids(&self) -> Vec<TaskId> {
+        self.tasks.iter().filter(|(_, task)| !task.is_over()).map(|(id, _)| *id).collect()
+    }
+
+    /// Tasks in a state.
+    pub fn in_state(&self, state: TaskState) -> impl Iterator<Item = (&TaskId, &Tracked)> {
+        self.tasks.iter().filter(move |(_, task)| task.state == state)
+    }
+
+    /// The figures so far.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for task in self.tasks.values() {
+            totals.packages += 1;
+            totals.synced += u64::from(task.state == TaskState::Success);
+            totals.failed += u64::from(task.state == TaskState::Error);
+            totals.versions_new += task.summary.versions_new;
+            totals.versions_here += task.summary.versions_here;
+            totals.versions_failed += task.summary.versions_failed;
+            totals.bytes += if task.is_over() { task.summary.bytes } else { task.bytes };
+        }
+        totals
+    }
+
+    /// Failures by name: package and reason, whole packages first.
+    #[must_use]
+    pub fn failures(&self) -> Vec<(&str, &str)> {
+        let mut failed: Vec<(bool, &str, &str)> = self
+            .tasks
+            .values()
+            .filter(|task| task.state == TaskState::Error || task.summary.versions_failed > 0)
+            .map(|task| {
+                let reason = task.error.as_deref().unwrap_or("no reason was given");
+                (task.state != TaskState::Error, task.name.as_str(), reason)
+            })
+            .collect();
+        failed.sort_unstable();
+        failed.into_iter().map(|(_, name, reason)| (name, reason)).collect()
+    }
+
+    /// What to say when not one package was synced.
+    #[must_use]
+    pub fn nothing_synced(&self) -> Option<Problem> {
+        let totals = self.totals();
+        if totals.synced > 0 || totals.failed == 0 {
+            return None;
+        }
+        let exit = self.exit();
+        let failures = self.failures();
+        let (name, why) = *failures.first()?;
+        let problem = match (exit, failures.len()) {
+            (Exit::NotFound, 1) => Problem::new(exit, "NOT_FOUND", format!("{name} is not here"))
+                .hint(format!("check the name; recheck with `espejo sync {name} --force`")),
+            (Exit::NotFound, count) => {
+                Problem::new(exit, "NOT_FOUND", format!("none of {count} packages is there"))
+                    .hint("check the names")
+            }
+            (Exit::Unreachable, _) => {
+                Problem::new(exit, "UNREACHABLE", "upstream cannot be asked").hint("espejo doctor")
+            }
+            (_, 1) => Problem::failed(format!("{name} could not be synced"))
+                .hint(format!("espejo task list --name {name}")),
+            (_, count) => Problem::failed(format!("none of {count} packages could be synced"))
+                .hint("espejo task list --state error"),
+        };
+        Some(problem.why(why))
+    }
+
+    /// How the command ends.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        let totals = self.totals();
+        if totals.failed == 0 && totals.versions_failed == 0 {
+            return Exit::Done;
+        }
+        if totals.synced > 0 {
+            return Exit::Partly;
+        }
+        let failed: Vec<Exit> =
+            self.in_state(TaskState::Error).map(|(_, task)| kind(task.error.as_deref())).collect();
+        match failed.first() {
+            Some(first) if failed.iter().all(|exit| exit == first) => *first,
+            _ => Exit::Failed,
+        }
+    }
+}
+
+fn apply(task: &mut Tracked, event: &EngineEvent) {
+    match event {
+        EngineEvent::TaskStarted { .. } => task.state = TaskState::Processing,
+        EngineEvent::Versions { done, total, bytes, .. } => {
+            task.done = *done;
+            task.total = *total;
+            task.bytes = *bytes;
+        }
+        EngineEvent::TaskEnded { state, error, summary, .. } => {
+            task.state = *state;
+            task.error.clone_from(error);
+            task.summary = summary.clone();
+        }
+        _ => {}
+    }
+}
+
+/// What kind of failure a reason is, by the texts of [`UpstreamError`] itself.
+fn kind(reason: Option<&str>) -> Exit {
+    let reason = reason.unwrap_or_default();
+    let unreachable = UpstreamError::Unreachable(String::new()).to_string();
+    let gone = [410, 451].map(|status| UpstreamError::Gone { status }.to_string());
+    if reason == UpstreamError::NotFound.to_string() || gone.iter().any(|text| text == reason) {
+        Exit::NotFound
+    } else if reason.starts_with(&unreachable) || reason == UpstreamError::Offline.to_string() {
+        Exit::Unreachable
+    } else {
+        Exit::Failed
+    }
+}
+
+impl Totals {
+    /// `Synced 3 packages, 151 versions, 31.4 MiB in 5.2 s (61 new, 90 already here, 0 failed)`.
+    #[must_use]
+    pub fn sentence(&self, took: std::time::Duration) -> String {
+        let packages = if self.synced == self.packages {
+            text::counted(self.packages, "package")
+        } else {
+            format!("{} of {}", text::count(self.synced), text::counted(self.packages, "package"))
+        };
+        format!(
+            "Synced {packages}, {}, {} in {} ({} new, {} already here, {} failed)",
+            text::counted(self.versions_new + self.versions_here, "version"),
+            text::bytes(self.bytes),
+            text::span(took),
+            text::count(self.versions_new),
+            text::count(self.versions_here),
+            text::count(self.versions_failed),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use npm::PackageName;
+
+    use super::*;
+
+    fn id(number: u128) -> TaskId {
+        TaskId(uuid::Uuid::from_u128(number))
+    }
+
+    fn ended(number: u128, state: TaskState, error: Option<&str>) -> EngineEvent {
+        EngineEvent::TaskEnded {
+            id: id(number),
+            name: PackageName::parse("lamp").unwrap(),
+            state,
+            error: error.map(ToOwned::to_owned),
+            summary: SyncSummary {
+                versions_new: 61,
+                versions_here: 90,
+                versions_failed: 0,
+                bytes: 5,
+            },
+        }
+    }
+
+    #[test]
+    fn events_and_rows_end_a_task_once() {
+        let mut tracker = Tracker::default();
+        tracker.follow(id(1), "lamp", TaskState::Waiting);
+        tracker.follow(id(2), "lamp", TaskState::Waiting);
+        assert_eq!(tracker.open(), 2);
+        tracker.event(&ended(1, TaskState::Success, None));
+        assert!(tracker.row(id(1), TaskState::Processing, None).is_none());
+        tracker.event(&ended(1, TaskState::Success, None));
+        assert_eq!(tracker.open(), 1);
+        assert!(tracker.row(id(2), TaskState::Success, None).is_some());
+        assert_eq!((tracker.open(), tracker.exit()), (0, Exit::Done));
+        let totals = tracker.totals();
+        assert_eq!((totals.packages, totals.synced, totals.versions_new), (2, 2, 61));
+    }
+
+    #[test]
+    fn a_stranger_that_turns_out_to_be_ours_keeps_what_was_heard() {
+        let mut tracker = Tracker::default();
+        assert!(tracker.event(&ended(7, TaskState::Success, None)).is_none());
+        assert_eq!(tracker.totals(), Totals::default());
+        tracker.follow(id(7), "lamp", TaskState::Waiting);
+        assert_eq!((tracker.open(), tracker.totals().versions_here), (0, 90));
+    }
+
+    #[test]
+    fn a_task_put_back_is_still_open() {
+        let mut tracker = Tracker::default();
+        tracker.follow(id(1), "lamp", TaskState::Waiting);
+        tracker.event(&ended(1, TaskState::Waiting, Some("later")));
+        assert_eq!((tracker.open(), tracker.open_ids()), (1, vec![id(1)]));
+    }
+
+    #[test]
+    fn the_exit_code_says_how_it_ended() {
+        let exit = |ends: &[(TaskState, Option<String>)]| {
+            let mut tracker = Tracker::default();
+            for (number, (state, error)) in ends.iter().enumerate() {
+                let number = u128::try_from(number).unwrap();
+                tracker.follow(id(number), "lamp", TaskState::Waiting);
+                tracker.event(&ended(number, *state, error.as_deref()));
+            }
+            tracker.exit()
+        };
+        let not_found = (TaskState::Error, Some(UpstreamError::NotFound.to_string()));
+        let refused = UpstreamError::Unreachable("connection refused".into()).to_string();
+        let unreachable = (TaskState::Error, Some(refused));
+        let broken = (TaskState::Error, Some("the document is no document".to_owned()));
+        let success = (TaskState::Success, None);
+        let mut tracker = Tracker::default();
+        tracker.follow(id(1), "ghost", TaskState::Waiting);
+        assert!(tracker.nothing_synced().is_none());
+        tracker.event(&ended(1, TaskState::Error, not_found.1.as_deref()));
+        let problem = tracker.nothing_synced().unwrap();
+        assert_eq!((problem.code, problem.exit), ("NOT_FOUND", Exit::NotFound));
+        assert!(problem.to_string().contains("ghost is not here"), "{problem}");
+        assert_eq!(exit(&[success.clone(), success.clone()]), Exit::Done);
+        assert_eq!(exit(&[success, not_found.clone()]), Exit::Partly);
+        assert_eq!(exit(&[not_found.clone(), not_found.clone()]), Exit::NotFound);
+        assert_eq!(exit(&[unreachable.clone()]), Exit::Unreachable);
+        assert_eq!(exit(&[broken]), Exit::Failed);
+        assert_eq!(exit(&[not_found, unreachable]), Exit::Failed);
+    }
+
+    #[test]
+    fn the_summary_is_one_sentence() {
+        let totals = Totals {
+            packages: 3,
+            synced: 3,
+            versions_new: 61,
+            versions_here: 90,
+            bytes: 31 << 20,
+            ..Totals::default()
+        };
+        assert_eq!(
+            totals.sentence(Duration::from_millis(5_240)),
+            "Synced 3 packages, 151 versions, 31.0 MiB in 5.2 s (61 new, 90 already here, 0 failed)"
+        );
+        let totals = Totals { synced: 2, failed: 1, ..totals };
+        assert!(totals.sentence(Duration::ZERO).starts_with("Synced 2 of 3 packages, "));
+    }
+}

@@ -1,0 +1,332 @@
+//! `espejo task list | show | log | retry | cancel`.
+
+use actors::clock::now_ms;
+use clap::{Args, Subcommand};
+use comfy_table::{Table, presets};
+use store::{
+    Store, TaskId, WriteFn,
+    tasks::{self, TaskFilter, TaskRow},
+};
+use uuid::Uuid;
+
+use super::{
+    arguments::GlobalArguments,
+    control::ControlClient,
+    exit::Exit,
+    open::{DataFolder, task_state, write_blocking},
+    output::Output,
+    problem::{Outcome, Problem},
+    runtime, text,
+};
+use crate::{
+    config::Config,
+    control::messages::{DoneAnswer, TaskAnswer, TaskLogAnswer, TasksAnswer, TasksQuery},
+};
+
+/// Commands of `task`.
+#[derive(Debug, Subcommand)]
+pub enum TaskCommand {
+    /// Tasks, newest first
+    List(ListArguments),
+    /// One task
+    Show(IdArgument),
+    /// Its log
+    Log(IdArgument),
+    /// Put a failed task back into the queue
+    Retry(IdArgument),
+    /// End a waiting or running task
+    Cancel(IdArgument),
+}
+
+/// Arguments of `task list`.
+#[derive(Debug, Args)]
+pub struct ListArguments {
+    /// Only tasks in this state
+    #[arg(long, value_parser = ["waiting", "processing", "success", "error"])]
+    pub state: Option<String>,
+    /// Only tasks of this package
+    #[arg(long)]
+    pub name: Option<String>,
+    /// At most this many
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=1000))]
+    pub limit: i64,
+    /// Only tasks older than this one: the next page
+    #[arg(long, value_name = "ID")]
+    pub before: Option<String>,
+}
+
+/// The id of a task.
+#[derive(Debug, Args)]
+pub struct IdArgument {
+    /// The task's id
+    pub id: String,
+}
+
+/// Reads the id of a task.
+///
+/// # Errors
+/// When the text is none.
+pub fn task_id(text: &str) -> Result<TaskId, Problem> {
+    Uuid::parse_str(text).map(TaskId).map_err(|error| {
+        Problem::usage(format!("`{text}` is no task id")).why(error).hint("espejo task list")
+    })
+}
+
+/// Runs a `task` command.
+///
+/// # Errors
+/// When there is no such task, or the mirror cannot be reached.
+pub fn run(command: &TaskCommand, global: &GlobalArguments, output: &Output) -> Outcome {
+    let config = global.settings()?;
+    let tasks = Tasks::open(&config)?;
+    runtime::small()?.block_on(async {
+        match command {
+            TaskCommand::List(arguments) => list(&tasks, arguments, output).await,
+            TaskCommand::Show(id) => show(&tasks, &id.id, output).await,
+            TaskCommand::Log(id) => log(&tasks, &id.id, output).await,
+            TaskCommand::Retry(id) => change(&tasks, &id.id, Change::Retry, output).await,
+            TaskCommand::Cancel(id) => change(&tasks, &id.id, Change::Cancel, output).await,
+        }
+    })
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    Retry,
+    Cancel,
+}
+
+impl Change {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Cancel => "cancel",
+        }
+    }
+
+    fn done(self) -> &'static str {
+        match self {
+            Self::Retry => "Put back into the queue",
+            Self::Cancel => "Cancelled",
+        }
+    }
+
+    fn refused(self) -> &'static str {
+        match self {
+            Self::Retry => "only failed tasks can be retried",
+            Self::Cancel => "only waiting and running tasks can be cancelled",
+        }
+    }
+}
+
+/// The task table: through the running server, else under the folder lock.
+enum Tasks {
+    Remote(ControlClient),
+    Local(Store, #[expect(dead_code, reason = "held for its lock")] DataFolder),
+}
+
+impl Tasks {
+    fn open(config: &Config) -> Result<Self, Problem> {
+        if let Some(client) = ControlClient::connect(config)? {
+            return Ok(Self::Remote(client));
+        }
+        let folder = DataFolder::lock(config)?;
+        Ok(Self::Local(folder.open_store(config)?, folder))
+    }
+
+    async fn list(&self, arguments: &ListArguments) -> Result<Vec<TaskAnswer>, Problem> {
+        match self {
+            Self::Remote(client) => {
+                let query = TasksQuery {
+                    state: arguments.state.clone(),
+                    name: arguments.name.clone(),
+                    limit: Some(arguments.limit),
+                    before: arguments.before.clone(),
+                };
+                Ok(client.find::<_, TasksAnswer>("tasks", &query).await?.tasks)
+            }
+            Self::Local(store, _) => {
+                let name = arguments.name.as_deref().map(npm::PackageName::parse).transpose();
+                let filter = TaskFilter {
+                    state: arguments.state.as_deref().map(task_state).transpose()?,
+                    name: name.map_err(|error| Problem::usage(error.to_string()))?,
+                    limit: arguments.limit,
+                    before: arguments.before.as_deref().map(task_id).transpose()?,
+                };
+                let rows = store.read_blocking(|connection| tasks::list(connection, &filter))?;
+                Ok(rows.into_iter().map(answer).collect())
+            }
+        }
+    }
+
+    async fn find(&self, id: TaskId) -> Result<Option<TaskAnswer>, Problem> {
+        match self {
+            Self::Remote(client) => match client.get(&format!("tasks/{}", id.0)).await {
+                Ok(task) => Ok(Some(task)),
+                Err(problem) if problem.exit == Exit::NotFound => Ok(None),
+                Err(problem) => Err(problem),
+            },
+            Self::Local(store, _) => {
+                let found = store.read_blocking(|connection| {
+                    let Some(row) = tasks::find(connection, id)? else { return Ok(None) };
+                    Ok(Some((row, tasks::place(connection, id)?)))
+                })?;
+                Ok(found.map(|(row, place)| TaskAnswer { place, ..answer(row) }))
+            }
+        }
+    }
+
+    async fn log(&self, id: TaskId) -> Result<Option<String>, Problem> {
+        match self {
+            Self::Remote(client) => {
+                let answer = client.get::<TaskLogAnswer>(&format!("tasks/{}/log", id.0)).await;
+                match answer {
+                    Ok(answer) => Ok(Some(answer.log)),
+                    Err(problem) if problem.exit == Exit::NotFound => Ok(None),
+                    Err(problem) => Err(problem),
+                }
+            }
+            Self::Local(store, _) => {
+                Ok(store.read_blocking(|connection| tasks::log(connection, id))?)
+            }
+        }
+    }
+
+    async fn change(&self, id: TaskId, change: Change) -> Result<bool, Problem> {
+        match self {
+            Self::Remote(client) => {
+                let path = format!("tasks/{}/{}", id.0, change.path());
+                Ok(client.post::<_, DoneAnswer>(&path, &serde_json::json!({})).await?.ok)
+            }
+            Self::Local(store, _) => {
+                let (tell, told) = std::sync::mpsc::channel();
+                let write: WriteFn = Box::new(move |connection| {
+                    let done = match change {
+                        Change::Retry => tasks::retry(connection, id)?,
+                        Change::Cancel => tasks::cancel(connection, id)?,
+                    };
+                    // The receiver outlives the write below.
+                    let _ = tell.send(done);
+                    Ok(())
+                });
+                write_blocking(store, vec![write])?;
+                Ok(told.try_iter().last().unwrap_or_default())
+            }
+        }
+    }
+}
+
+fn answer(row: TaskRow) -> TaskAnswer {
+    TaskAnswer {
+        id: row.id.0.to_string(),
+        name: row.name.to_string(),
+        registry: row.registry,
+        state: row.state.to_string(),
+        priority: row.priority,
+        attempts: row.attempts,
+        error: row.error,
+        author: row.author,
+        created_at_ms: row.created_at_ms,
+        updated_at_ms: row.updated_at_ms,
+        not_before_ms: row.not_before_ms,
+        place: None,
+    }
+}
+
+fn not_found(id: &str) -> Problem {
+    Problem::new(Exit::NotFound, "NOT_FOUND", format!("there is no task {id}"))
+        .why("finished tasks are deleted after some days")
+        .hint("espejo task list")
+}
+
+async fn list(tasks: &Tasks, arguments: &ListArguments, output: &Output) -> Outcome {
+    let rows = tasks.list(arguments).await?;
+    if output.json {
+        output.json(&rows);
+        return Ok(Exit::Done);
+    }
+    if rows.is_empty() {
+        output.note("No such tasks.");
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["TASK", "PACKAGE", "STATE", "TRY", "AGE", "REASON"]);
+    for row in &rows {
+        table.add_row([
+            row.id.clone(),
+            row.name.clone(),
+            row.state.clone(),
+            row.attempts.to_string(),
+            age(row.updated_at_ms),
+            row.error.clone().unwrap_or_default(),
+        ]);
+    }
+    for line in table.lines() {
+        output.line(line.trim_end());
+    }
+    Ok(Exit::Done)
+}
+
+fn age(since_ms: i64) -> String {
+    text::age(u64::try_from(now_ms().saturating_sub(since_ms)).unwrap_or_default())
+}
+
+async fn show(tasks: &Tasks, id: &str, output: &Output) -> Outcome {
+    let task = tasks.find(task_id(id)?).await?.ok_or_else(|| not_found(id))?;
+    if output.json {
+        output.json(&task);
+        return Ok(Exit::Done);
+    }
+    let place = task.place.map(|place| format!(", {place} in the queue")).unwrap_or_default();
+    output.line(format_args!("task       {}", task.id));
+    output.line(format_args!("package    {}", task.name));
+    output.line(format_args!("state      {}{place}", task.state));
+    output.line(format_args!("from       {}", task.registry));
+    output.line(format_args!(
+        "asked      {} ago by {}",
+        age(task.created_at_ms),
+        task.author.as_deref().unwrap_or("nobody in particular")
+    ));
+    output.line(format_args!("changed    {} ago, try {}", age(task.updated_at_ms), task.attempts));
+    if let Some(error) = &task.error {
+        output.line(format_args!("reason     {error}"));
+    }
+    Ok(Exit::Done)
+}
+
+async fn log(tasks: &Tasks, id: &str, output: &Output) -> Outcome {
+    let id_read = task_id(id)?;
+    let log = match tasks.log(id_read).await? {
+        Some(log) => log,
+        None => {
+            tasks.find(id_read).await?.ok_or_else(|| not_found(id))?;
+            String::new()
+        }
+    };
+    if output.json {
+        output.json(&TaskLogAnswer { log });
+    } else if log.is_empty() {
+        output.note("No log yet.");
+    } else {
+        output.line(log.trim_end());
+    }
+    Ok(Exit::Done)
+}
+
+async fn change(tasks: &Tasks, id: &str, change: Change, output: &Output) -> Outcome {
+    let id_read = task_id(id)?;
+    let done = tasks.change(id_read, change).await?;
+    if !done {
+        let task = tasks.find(id_read).await?.ok_or_else(|| not_found(id))?;
+        return Err(
+            Problem::failed(format!("task {id} is in state {}", task.state)).why(change.refused())
+        );
+    }
+    if output.json {
+        output.json(&DoneAnswer { ok: true });
+    } else {
+        output.line(format_args!("{} {id}", change.done()));
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,203 @@
+//! The one table of settings: name, kind, default and meaning.
+//!
+//! The parser, `config show`, `config check`, `config init` and the repository's `config.toml`
+//! are all made from it, so none of them can know a setting the others do not.
+
+use super::value::{Value, ValueError};
+
+/// What a setting may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Free text.
+    Text,
+    /// `ADDRESS:PORT`; `localhost` is understood.
+    Listen,
+    /// `ADDRESS:PORT`, or empty for "off".
+    OptionalListen,
+    /// An absolute `http` or `https` address, or empty.
+    Address,
+    /// A file or folder.
+    Path,
+    /// One of a few words.
+    Choice(&'static [&'static str]),
+    /// `true` or `false`.
+    Flag,
+    /// A whole number from 0.
+    Count,
+    /// A number of bytes with a unit: `500MiB`.
+    Size,
+    /// A span of time with a unit: `5m`.
+    Duration,
+    /// A list of texts; in an environment variable separated by commas.
+    List,
+    /// A list of addresses and ranges (`10.0.0.0/8`).
+    Ranges,
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Its name with section: `sync.mode`.
+    pub key: &'static str,
+    /// What it may hold.
+    pub kind: Kind,
+    /// The default, written as in the environment.
+    pub default: &'static str,
+    /// One line: meaning, unit, values.
+    pub about: &'static str,
+    /// Never shown, and may come from a file named by `…_FILE`.
+    pub secret: bool,
+}
+
+impl Setting {
+    /// The environment variable of this setting: `ESPEJO_SYNC__MODE`.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("ESPEJO_{}", self.key.to_ascii_uppercase().replace('.', "__"))
+    }
+
+    /// The default as a value.
+    ///
+    /// # Errors
+    /// When the table itself is wrong; a test reads every row.
+    pub fn default_value(&self) -> Result<Value, ValueError> {
+        Value::from_text(self.kind, self.default)
+    }
+}
+
+const fn setting(
+    key: &'static str,
+    kind: Kind,
+    default: &'static str,
+    about: &'static str,
+) -> Setting {
+    Setting { key, kind, default, about, secret: false }
+}
+
+const fn secret(key: &'static str, default: &'static str, about: &'static str) -> Setting {
+    Setting { key, kind: Kind::Text, default, about, secret: true }
+}
+
+/// Every setting of this version, in the order of `config.toml`.
+pub const SETTINGS: &[Setting] = &[
+    setting("listen", Kind::Listen, "127.0.0.1:7001", "where the registry listens"),
+    setting(
+        "public_url",
+        Kind::Address,
+        "",
+        "how clients reach us, used in tarball links; empty: taken from the request",
+    ),
+    setting(
+        "ops_listen",
+        Kind::OptionalListen,
+        "127.0.0.1:7002",
+        "/livez /readyz /metrics; \"\" turns it off; a taken port is a warning, not a stop",
+    ),
+    setting(
+        "upstream.url",
+        Kind::Address,
+        "",
+        "leave out to use npm's own setting; see: espejo config show upstream",
+    ),
+    secret("upstream.token", "", "bearer token, sent to the upstream's own origin only"),
+    setting(
+        "upstream.rate",
+        Kind::Count,
+        "0",
+        "requests per second, 0 = no limit; Retry-After is obeyed always",
+    ),
+    setting(
+        "upstream.background_rate",
+        Kind::Count,
+        "50",
+        "requests per second nobody waits for (revalidation), 0 = no limit",
+    ),
+    setting("upstream.offline", Kind::Flag, "false", "true: serve what is here, ask nobody"),
+    setting(
+        "sync.mode",
+        Kind::Choice(&["none", "admin", "exist", "all"]),
+        "exist",
+        "none | admin | exist | all: what may be brought in, and by whom",
+    ),
+    setting("sync.workers", Kind::Count, "48", "packages synced at the same time"),
+    setting("sync.max_tarball", Kind::Size, "500MiB", "a larger tarball fails its version"),
+    setting(
+        "sync.on_miss",
+        Kind::Choice(&["fetch", "redirect", "none"]),
+        "fetch",
+        "fetch | redirect | none: what a reader of a package not here gets",
+    ),
+    setting(
+        "sync.fresh_for",
+        Kind::Duration,
+        "5m",
+        "an older document is served at once and checked in the background",
+    ),
+    setting(
+        "sync.negative_for",
+        Kind::Duration,
+        "10s",
+        "how long \"upstream does not have it\" is believed",
+    ),
+    setting(
+        "storage.kind",
+        Kind::Choice(&["local", "s3"]),
+        "local",
+        "local | s3 (then storage.endpoint, bucket, access_key, secret_key)",
+    ),
+    setting(
+        "storage.path",
+        Kind::Path,
+        "espejo-data",
+        "data folder in every case: token, socket, lock; --data sets it",
+    ),
+    secret(
+        "storage.database",
+        "sqlite",
+        "sqlite | a postgres address (better in ESPEJO_STORAGE__DATABASE_FILE)",
+    ),
+    setting(
+        "storage.keep_free",
+        Kind::Size,
+        "2GiB",
+        "with less free space fetching pauses, serving goes on",
+    ),
+    setting("storage.endpoint", Kind::Address, "", "address of the S3 service"),
+    setting("storage.bucket", Kind::Text, "", "bucket of the S3 service"),
+    setting("storage.region", Kind::Text, "", "region of the S3 service, when it wants one"),
+    secret("storage.access_key", "", "access key of the S3 service"),
+    secret("storage.secret_key", "", "secret key of the S3 service"),
+    setting(
+        "server.trusted_proxies",
+        Kind::Ranges,
+        "",
+        "addresses and ranges whose forwarded headers are believed",
+    ),
+    setting(
+        "server.hosts",
+        Kind::List,
+        "",
+        "the only Host names answered, others get 400; empty: all",
+    ),
+    setting("tls.cert", Kind::Path, "", "certificate chain, PEM; with tls.key turns on https"),
+    setting("tls.key", Kind::Path, "", "private key, PEM"),
+    setting(
+        "log.format",
+        Kind::Choice(&["auto", "text", "json"]),
+        "auto",
+        "auto: text on a terminal, JSON lines otherwise",
+    ),
+    setting("log.level", Kind::Text, "info", "error | warn | info | debug | trace, or a filter"),
+    setting(
+        "log.access",
+        Kind::Choice(&["errors", "all"]),
+        "errors",
+        "errors | all: which requests get a line",
+    ),
+];
+
+/// The row of a name.
+#[must_use]
+pub fn find(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}

@@ -27,7 +27,7 @@ const READER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Shared by every connection: waits for a lock instead of failing, and never autocheckpoints in
 /// the middle of a commit (the writer does it when idle).
 const SQLITE_COMMON: &str = "PRAGMA foreign_keys=ON; PRAGMA wal_autocheckpoint=0; \
-     PRAGMA temp_store=MEMORY; PRAGMA mmap_size=268435456;";
+     PRAGMA temp_store=MEMORY;";
 
 /// Opens connections of one database.
 #[derive(Clone, Debug)]
@@ -54,7 +54,10 @@ impl Opener {
         let mut connection = self.establish()?;
         if let AnyConnection::Sqlite(sqlite) = &mut connection {
             // FULL: an answered commit survives a power cut; group commit makes it cheap.
-            sqlite.batch_execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")?;
+            // The cache holds a large batch, so that none of it is written before the commit.
+            sqlite.batch_execute(
+                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-16384;",
+            )?;
         }
         Ok(connection)
     }

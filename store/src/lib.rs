@@ -171,6 +171,16 @@ impl Store {
         StoreWriter::open(self.0.opener.clone(), Arc::clone(&self.0.blobs))
     }
 
+    #[cfg(test)]
+    pub(crate) fn free_reading_permits(&self) -> usize {
+        self.0.reading.available_permits()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn reading_permits(&self) -> usize {
+        usize::try_from(self.0.readers.max_size()).unwrap()
+    }
+
     /// The bytes.
     #[must_use]
     pub fn blobs(&self) -> &Arc<dyn BlobStore> {

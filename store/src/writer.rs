@@ -104,6 +104,11 @@ impl StoreWriter {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(crate) fn connection(&mut self) -> &mut AnyConnection {
+        self.connection.as_mut().unwrap()
+    }
+
     fn wal_bytes(&self) -> u64 {
         let size = |path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
         self.wal.as_ref().map_or(0, size)

@@ -96,7 +96,10 @@ fn apply_round(
     version_rows::save(connection, &plans)?;
     replace_tags(connection, &plans)?;
     end_tasks(connection, &plans)?;
-    log.extend(plans.iter().filter(|plan| plan.is_news()).map(|plan| plan.index));
+    let mut news: Vec<usize> =
+        plans.iter().filter(|plan| plan.is_news()).map(|plan| plan.index).collect();
+    news.sort_unstable(); // the plans are in name order by now, seqs follow the batch
+    log.append(&mut news);
     let done = plans.iter().map(|plan| (plan.index, Ok(plan.committed())));
     for (index, outcome) in refused.into_iter().chain(lost).chain(done) {
         if let Some(slot) = outcomes.get_mut(index) {

@@ -1,1 +1,34 @@
-//! placeholder
+//! The mirror as a library: what the binary runs and what tests and benches start in process.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
+        clippy::needless_pass_by_value
+    )
+)]
+
+pub mod admin_token;
+pub mod app;
+pub mod around;
+pub mod base_url;
+pub mod cache;
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod counters;
+pub mod discovery;
+pub mod error;
+pub mod extract;
+pub mod handlers;
+pub mod logging;
+pub mod routes;
+pub mod server;
+pub mod simulated;
+pub mod tls;
+pub mod views;

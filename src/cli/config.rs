@@ -60,7 +60,9 @@ fn show(arguments: &ShowArguments, global: &GlobalArguments, output: &Output) ->
     let mut config = global.settings()?;
     upstream::add_stored(&mut config)?;
     if config.upstream.url.is_none() && !global.no_discovery {
-        upstream::add_discovered(&mut config)?;
+        // npm takes a second, so it is asked only when the upstream is what was asked for.
+        let ask_npm = arguments.key.as_deref().is_some_and(|key| key.starts_with("upstream"));
+        upstream::add_discovered(&mut config, ask_npm)?;
     }
     let rows = chosen(&config, arguments)?;
     if output.json {

@@ -89,7 +89,7 @@ pub fn run(arguments: &DoctorArguments, global: &GlobalArguments, output: &Outpu
     let mut checks = vec![data_folder(&config), database(&mut config), admin_token(&config)];
     if config.upstream.url.is_none()
         && !global.no_discovery
-        && let Err(problem) = upstream::add_discovered(&mut config)
+        && let Err(problem) = upstream::add_discovered(&mut config, true)
     {
         checks.push(Check::fail(problem.to_string().replace('\n', ";")));
     }

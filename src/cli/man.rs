@@ -43,7 +43,8 @@ pub fn run(arguments: &ManArguments, output: &Output) -> Outcome {
 
 fn page(command: &Command) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    Man::new(command.clone()).render(&mut bytes)?;
+    let source = concat!("espejo ", env!("CARGO_PKG_VERSION"));
+    Man::new(command.clone()).source(source).render(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -151,7 +151,7 @@ mod tests {
             "espejo verify --repair",
             "espejo gc --dry-run --yes",
             "espejo bench --duration 10s --fail-if p99>5ms",
-            "espejo bench sync --packages 10 --fail-if versions/s<1",
+            "espejo bench sync --packages 10 --fail-if versions<1/s",
             "espejo config show upstream --changed",
             "espejo doctor --bundle",
             "espejo backup /tmp/x",

@@ -263,7 +263,7 @@ async fn list(tasks: &Tasks, arguments: &ListArguments, output: &Output) -> Outc
         ]);
     }
     for line in table.lines() {
-        output.line(line.trim_end());
+        output.line(line.trim_end().strip_prefix(' ').unwrap_or_default());
     }
     Ok(Exit::Done)
 }

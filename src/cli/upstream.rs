@@ -53,15 +53,22 @@ fn given(address: &str, source: Source) -> Given {
     Given { key: KEY, value: Value::Text(address.to_owned()), source }
 }
 
-/// Adds what npm's variables and files know.
+/// Adds what npm's variables and files know, and npm itself when it may be asked.
 ///
 /// # Errors
 /// When what is found is refused.
-pub fn add_discovered(config: &mut Config) -> Result<(), Problem> {
-    if let Some(found) = find_beside_npm()? {
-        add_found(config, &found)?;
+pub fn add_discovered(config: &mut Config, ask_npm: bool) -> Result<(), Problem> {
+    let found = match find_beside_npm()? {
+        Some(found) => Some(found),
+        None if ask_npm => {
+            ask_npm_blocking().map(|answer| discovery::from_npm(&answer)).transpose()?
+        }
+        None => None,
+    };
+    match found {
+        Some(found) => add_found(config, &found),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn find_beside_npm() -> Result<Option<Discovered>, Problem> {
@@ -97,7 +104,7 @@ pub fn refuse_own_address(config: &Config, url: &Url) -> Result<(), Problem> {
 pub fn known(config: &mut Config, store: &Store, discover: bool) -> Result<(), Problem> {
     add_stored_from(config, store)?;
     if config.upstream.url.is_none() && discover {
-        add_discovered(config)?;
+        add_discovered(config, false)?;
     }
     if let Some(url) = config.upstream.url.clone() {
         refuse_own_address(config, &url)?;
@@ -112,13 +119,11 @@ pub fn known(config: &mut Config, store: &Store, discover: bool) -> Result<(), P
 /// As [`known`].
 pub fn complete(config: &mut Config, store: &Store, discover: bool) -> Result<(), Problem> {
     known(config, store, discover)?;
-    if config.upstream.url.is_none()
-        && discover
-        && let Some(answer) = ask_npm_blocking()
-    {
-        let found = discovery::from_npm(&answer)?;
-        add_found(config, &found)?;
-        remember(config, store, &found.url)?;
+    if config.upstream.url.is_none() && discover {
+        add_discovered(config, true)?;
+        if let Some(url) = config.upstream.url.clone() {
+            remember(config, store, &url)?;
+        }
     }
     Ok(())
 }

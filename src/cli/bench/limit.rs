@@ -2,14 +2,16 @@
 
 use std::{cmp::Ordering, str::FromStr};
 
+use crate::cli::text;
+
 /// A measured figure.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Figure {
-    /// Its name: `p99`, `versions/s`.
+    /// Its name: `p99`, `versions`.
     pub name: &'static str,
     /// Its value.
     pub value: f64,
-    /// Its unit: `ms`, `MiB/s`, or nothing.
+    /// Its unit: `ms`, `MiB/s`, `/s`, or nothing.
     pub unit: &'static str,
 }
 
@@ -28,9 +30,25 @@ impl Figure {
 }
 
 fn shown(value: f64, unit: &str) -> String {
-    let number = if value >= 100.0 { format!("{value:.0}") } else { format!("{value:.1}") };
-    let number = number.trim_end_matches(".0").to_owned();
-    if unit.is_empty() { number } else { format!("{number} {unit}") }
+    let number = match value {
+        // Rounded on purpose; what is no number is shown as such.
+        100.0..1e15 => text::count(round(value)),
+        _ => format!("{value:.1}").trim_end_matches(".0").to_owned(),
+    };
+    match unit {
+        "" => number,
+        "/s" => format!("{number}/s"),
+        unit => format!("{number} {unit}"),
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "called for positive numbers below 1e15 only"
+)]
+fn round(value: f64) -> u64 {
+    value.round() as u64
 }
 
 /// A limit of one figure.
@@ -46,7 +64,7 @@ impl FromStr for Limit {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let rule = "must be FIGURE<LIMIT or FIGURE>LIMIT, like 'p99>5ms' or 'versions/s<500'";
+        let rule = "must be FIGURE<LIMIT or FIGURE>LIMIT, like 'p99>5ms' or 'versions<500/s'";
         let at = text.find(['<', '>']).ok_or(rule)?;
         let (name, rest) = text.split_at(at);
         let missed_when = if rest.starts_with('<') { Ordering::Less } else { Ordering::Greater };
@@ -57,7 +75,8 @@ impl FromStr for Limit {
         if name.trim().is_empty() {
             return Err(rule.into());
         }
-        Ok(Self { name: name.trim().into(), missed_when, value, unit: unit.trim().into() })
+        let name = name.trim().trim_end_matches("/s");
+        Ok(Self { name: name.into(), missed_when, value, unit: unit.trim().into() })
     }
 }
 
@@ -79,6 +98,20 @@ impl Limit {
         let text =
             format!("{} {} (limit {})", figure.name, figure.shown(), shown(limit, figure.unit));
         Ok(Verdict { missed, text })
+    }
+}
+
+/// Refuses limits of figures that are not measured, before anything is measured.
+///
+/// # Errors
+/// The first limit without a figure.
+pub fn check(limits: &[Limit], known: &[&str]) -> Result<(), String> {
+    match limits.iter().find(|limit| !known.contains(&limit.name.as_str())) {
+        None => Ok(()),
+        Some(limit) => {
+            let known = known.join(", ");
+            Err(format!("there is no figure `{}`; measured are {known}", limit.name))
+        }
     }
 }
 
@@ -106,7 +139,7 @@ mod tests {
     use super::*;
 
     fn figures() -> Vec<Figure> {
-        vec![Figure::new("p99", 1.9, "ms"), Figure::new("versions/s", 2_003.4, "")]
+        vec![Figure::new("p99", 1.9, "ms"), Figure::new("versions", 2_003.4, "/s")]
     }
 
     #[test]
@@ -118,7 +151,10 @@ mod tests {
         assert!(!judge("versions/s<500").missed);
         assert!(judge("versions/s<5000").missed);
         assert_eq!(judge("p99>5ms").text, "p99 1.9 ms (limit 5 ms)");
-        assert_eq!(judge("versions/s<500").text, "versions/s 2003 (limit 500)");
+        assert_eq!(judge("versions/s<500").text, "versions 2,003/s (limit 500/s)");
+        assert!(judge("versions<2004/s").missed);
+        assert!(check(&["p99>5".parse().unwrap()], &["p99"]).is_ok());
+        assert!(check(&["p98>5".parse().unwrap()], &["p99"]).is_err());
     }
 
     #[test]

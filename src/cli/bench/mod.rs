@@ -76,7 +76,7 @@ impl CorpusArguments {
 /// Where it runs and when it fails.
 #[derive(Debug, Clone, Args)]
 pub struct CommonArguments {
-    /// Exit with 6 when a figure misses a limit: 'p99>5ms', 'versions/s<500'; repeatable
+    /// Exit with 6 when a figure misses a limit: 'p99>5ms', 'versions<500/s'; repeatable
     #[arg(long, value_name = "LIMIT")]
     pub fail_if: Vec<Limit>,
     /// Folder on the disk to measure; a scratch folder is made in it and removed
@@ -127,6 +127,7 @@ pub fn run(arguments: &BenchArguments, output: &Output) -> Outcome {
     match &arguments.command {
         Some(BenchCommand::Upstream(corpus)) => upstream(corpus, output),
         Some(BenchCommand::Sync(arguments)) => {
+            limit::check(&arguments.common.fail_if, &sync::FIGURES).map_err(Problem::usage)?;
             let folder = Scratch::make(arguments.common.dir.as_deref())?;
             let (packages, seed) = (arguments.corpus.packages(), arguments.corpus.seed);
             output.note(format_args!(
@@ -143,6 +144,7 @@ pub fn run(arguments: &BenchArguments, output: &Output) -> Outcome {
 }
 
 fn measure_serving(arguments: &ServeArguments, output: &Output) -> Outcome {
+    limit::check(&arguments.common.fail_if, &serve::FIGURES).map_err(Problem::usage)?;
     let folder = Scratch::make(arguments.common.dir.as_deref())?;
     let load = serve::Load {
         packages: arguments.corpus.packages(),

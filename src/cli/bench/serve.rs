@@ -16,6 +16,10 @@ use crate::simulated::{CorpusSettings, package_names};
 /// What npm sends for an installation.
 const ABBREVIATED: &str =
     "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*";
+/// The figures: slowest hundredth of all answers, wrong answers, answers a second of each kind,
+/// bytes of tarballs, processor time of the mirror for each answer, its most memory.
+pub const FIGURES: [&str; 8] =
+    ["p99", "errors", "packument", "not-modified", "tarball", "throughput", "cpu", "memory"];
 /// Documents asked for in turns.
 const DOCUMENTS: usize = 50;
 
@@ -120,10 +124,10 @@ fn figures(parts: [&Measured; 3], before: Option<Usage>, after: Option<Usage>) -
     let mut figures = vec![
         Figure::new("p99", worst, "ms"),
         Figure::new("errors", errors as f64, ""),
-        Figure::new("packument/s", packument.per_second(), ""),
-        Figure::new("not-modified/s", not_modified.per_second(), ""),
-        Figure::new("tarball/s", tarballs.per_second(), ""),
-        Figure::new("tarball", tarballs.bytes_per_second() / 1_048_576.0, "MiB/s"),
+        Figure::new("packument", packument.per_second(), "/s"),
+        Figure::new("not-modified", not_modified.per_second(), "/s"),
+        Figure::new("tarball", tarballs.per_second(), "/s"),
+        Figure::new("throughput", tarballs.bytes_per_second() / 1_048_576.0, "MiB/s"),
     ];
     if let (Some(before), Some(after)) = (before, after) {
         let cpu = after.processor.saturating_sub(before.processor);

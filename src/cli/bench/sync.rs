@@ -16,6 +16,10 @@ use super::{
 };
 use crate::simulated::{CorpusSettings, package_names};
 
+/// The figures: packages and versions of the cold run, processor time for each version, most
+/// memory, and packages of the run where nothing had changed.
+pub const FIGURES: [&str; 6] = ["versions", "packages", "throughput", "cpu", "memory", "unchanged"];
+
 /// What one sync of the whole corpus gave.
 #[derive(Debug, Clone, Copy)]
 struct Sync {
@@ -29,7 +33,6 @@ struct Sync {
 struct Totals {
     synced: u64,
     versions_new: u64,
-    versions_here: u64,
     versions_failed: u64,
     failed: u64,
     bytes: u64,
@@ -108,13 +111,12 @@ fn figures(cold: Option<Sync>, unchanged: Option<Sync>) -> Vec<Figure> {
     let versions = cold.totals.versions_new as f64;
     let again = unchanged.totals.synced as f64 / unchanged.took.as_secs_f64();
     vec![
-        Figure::new("versions/s", versions / seconds, ""),
-        Figure::new("packages/s", cold.totals.synced as f64 / seconds, ""),
+        Figure::new("versions", versions / seconds, "/s"),
+        Figure::new("packages", cold.totals.synced as f64 / seconds, "/s"),
         Figure::new("throughput", cold.totals.bytes as f64 / seconds / 1_048_576.0, "MiB/s"),
         Figure::new("cpu", cold.processor.as_secs_f64() * 1_000.0 / versions.max(1.0), "ms"),
         Figure::new("memory", cold.peak_bytes as f64 / 1_048_576.0, "MiB"),
-        Figure::new("unchanged/s", again, ""),
-        Figure::new("here", unchanged.totals.versions_here as f64, ""),
+        Figure::new("unchanged", again, "/s"),
     ]
 }
 

@@ -5,7 +5,10 @@ use store::{
     Store, TaskId, TaskState,
     tasks::{self, NewTask, TaskFilter, TaskOptions, TaskRow},
 };
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::broadcast::{
+    Receiver,
+    error::{RecvError, TryRecvError},
+};
 use uuid::Uuid;
 
 use super::names::Wanted;
@@ -221,9 +224,20 @@ impl Mirror {
     }
 
     /// Ends an engine of our own; running packages finish or are handed back.
-    pub async fn stop(self) {
-        if let Self::Local(local) = self {
-            local.engine.shutdown(STOP_GRACE).await;
+    ///
+    /// Answers the facts nobody had heard yet, among them those of the end itself.
+    pub async fn stop(self) -> Vec<EngineEvent> {
+        let Self::Local(local) = self else { return Vec::new() };
+        let Local { engine, handle, mut events, _folder } = *local;
+        engine.shutdown(STOP_GRACE).await;
+        drop(handle);
+        let mut unheard = Vec::new();
+        loop {
+            match events.try_recv() {
+                Ok(event) => unheard.push(event),
+                Err(TryRecvError::Lagged(_)) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return unheard,
+            }
         }
     }
 }

@@ -256,7 +256,9 @@ impl<'a> Run<'a> {
     async fn end(mut self, interrupted: bool) -> Outcome {
         self.progress.finish();
         let goes_on = self.mirror.goes_on();
-        self.mirror.stop().await;
+        for event in self.mirror.stop().await {
+            self.tracker.event(&event);
+        }
         let ended = Ended {
             took: self.started.elapsed(),
             totals: self.tracker.totals(),

@@ -43,8 +43,8 @@ impl<'a> Progress<'a> {
 
     /// A task of ours changed.
     pub fn changed(&mut self, id: TaskId, task: &Tracked, took: Duration) {
-        if let Some(bars) = &mut self.bars {
-            bars.show(id, task, took);
+        if let (Some(bars), TaskState::Error) = (&self.bars, task.state) {
+            bars.say_failed(task, took);
         }
         if self.style == ProgressStyle::Json && task.is_over() {
             self.output.json(&json!({
@@ -64,7 +64,7 @@ impl<'a> Progress<'a> {
     /// Time went by.
     pub fn tick(&mut self, tracker: &Tracker) {
         if let Some(bars) = &mut self.bars {
-            bars.last_line(&sentence(tracker));
+            bars.draw(tracker);
             return;
         }
         if self.last_line.elapsed() < LINE_EVERY {
@@ -134,18 +134,32 @@ impl Bars {
         Self { all, shown: HashMap::new(), last, line, versions }
     }
 
-    fn show(&mut self, id: TaskId, task: &Tracked, took: Duration) {
-        if task.is_over() {
-            self.end(id, task, took);
-            return;
+    /// Brings the bars up to date. Only here are they touched: a package that comes and goes
+    /// between two ticks is never drawn, so drawing costs the same however many there are.
+    fn draw(&mut self, tracker: &Tracker) {
+        let running = |id: &TaskId| tracker.find(*id).is_some_and(|task| !task.is_over());
+        let ended: Vec<TaskId> = self.shown.keys().filter(|id| !running(id)).copied().collect();
+        for bar in ended.iter().filter_map(|id| self.shown.remove(id)) {
+            bar.finish_and_clear();
+            self.all.remove(&bar);
         }
-        if !self.shown.contains_key(&id) && self.shown.len() >= MOST_BARS {
-            return;
+        for (id, task) in tracker.in_state(TaskState::Processing) {
+            if self.shown.len() < MOST_BARS && !self.shown.contains_key(id) {
+                let bar = ProgressBar::new(0).with_style(self.line.clone());
+                let bar = bar.with_prefix(task.name.clone());
+                self.shown.insert(*id, self.all.insert_before(&self.last, bar));
+            }
         }
-        let bar = self.shown.entry(id).or_insert_with(|| {
-            let bar = ProgressBar::new(0).with_style(self.line.clone());
-            self.all.insert_before(&self.last, bar.with_prefix(task.name.clone()))
-        });
+        for (id, bar) in &self.shown {
+            if let Some(task) = tracker.find(*id) {
+                self.update(bar, task);
+            }
+        }
+        self.last.set_message(sentence(tracker));
+        self.last.tick();
+    }
+
+    fn update(&self, bar: &ProgressBar, task: &Tracked) {
         if task.total == 0 {
             let waits = task.error.as_deref().filter(|_| task.state == TaskState::Waiting);
             bar.set_message(match waits {
@@ -162,23 +176,12 @@ impl Bars {
         bar.set_message(text::bytes(task.bytes));
     }
 
-    fn end(&mut self, id: TaskId, task: &Tracked, took: Duration) {
-        if let Some(bar) = self.shown.remove(&id) {
-            bar.finish_and_clear();
-            self.all.remove(&bar);
-        }
-        // Only what failed is worth a line that stays.
-        if task.state == TaskState::Error {
-            let reason = task.error.as_deref().unwrap_or("no reason was given");
-            let line = format!("  {:<24} error     {reason} ({})", task.name, text::span(took));
-            // A terminal that went away is no error.
-            let _ = self.all.println(line);
-        }
-    }
-
-    fn last_line(&self, line: &str) {
-        self.last.set_message(line.to_owned());
-        self.last.tick();
+    /// Only what failed is worth a line that stays.
+    fn say_failed(&self, task: &Tracked, took: Duration) {
+        let reason = task.error.as_deref().unwrap_or("no reason was given");
+        let line = format!("  {:<24} error     {reason} ({})", task.name, text::span(took));
+        // A terminal that went away is no error.
+        let _ = self.all.println(line);
     }
 }
 

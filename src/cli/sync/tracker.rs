@@ -140,6 +140,12 @@ impl Tracker {
         self.tasks.iter().filter(|(_, task)| !task.is_over()).map(|(id, _)| *id).collect()
     }
 
+    /// One task.
+    #[must_use]
+    pub fn find(&self, id: TaskId) -> Option<&Tracked> {
+        self.tasks.get(&id)
+    }
+
     /// Tasks in a state.
     pub fn in_state(&self, state: TaskState) -> impl Iterator<Item = (&TaskId, &Tracked)> {
         self.tasks.iter().filter(move |(_, task)| task.state == state)
@@ -362,7 +368,7 @@ mod tests {
         assert_eq!(exit(&[success.clone(), success.clone()]), Exit::Done);
         assert_eq!(exit(&[success, not_found.clone()]), Exit::Partly);
         assert_eq!(exit(&[not_found.clone(), not_found.clone()]), Exit::NotFound);
-        assert_eq!(exit(&[unreachable.clone()]), Exit::Unreachable);
+        assert_eq!(exit(std::slice::from_ref(&unreachable)), Exit::Unreachable);
         assert_eq!(exit(&[broken]), Exit::Failed);
         assert_eq!(exit(&[not_found, unreachable]), Exit::Failed);
     }

@@ -1,0 +1,243 @@
+//! What every handler may use: settings, engine, store, caches.
+//!
+//! One [`App`] is made per server and shared by all workers. It owns nothing that must
+//! survive a restart: tables are the truth, its caches are filled again by reading.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use actors::{EngineEvent, EngineHandle};
+use ipnet::IpNet;
+use moka::future::Cache;
+use npm::PackageName;
+use tokio::runtime::Handle;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Semaphore, watch};
+use url::Url;
+
+use crate::base_url::BaseUrls;
+use crate::cache::bodies::Bodies;
+use crate::cache::generations::Generations;
+use crate::cache::packages::Packages;
+use crate::cache::tarballs::Tarballs;
+use crate::counters::Counters;
+use crate::extract::request_id::RequestIds;
+use crate::views::home::Counts;
+
+/// How the server is to serve; filled by the command line from the configuration.
+#[derive(Debug, Clone)]
+pub struct ServeSettings {
+    /// Address of the registry; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// How clients reach us, `public_url`; none takes it from the request.
+    pub public_url: Option<Url>,
+    /// Peers whose forwarded headers are believed, `server.trusted_proxies`.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Hosts we answer documents for, `server.hosts`; empty means any.
+    pub hosts: Vec<String>,
+    /// Certificate chain and key in PEM files; none serves plain HTTP.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// What a read of a package that is not here does, `sync.on_miss`.
+    pub on_miss: OnMiss,
+    /// What may bring packages in, `sync.mode`; only shown.
+    pub sync_mode: String,
+    /// Address misses are redirected to with [`OnMiss::Redirect`]: the upstream's base.
+    pub upstream_url: Option<Url>,
+    /// Age from which a document is checked again, `sync.fresh_for`.
+    pub fresh_for: Duration,
+    /// How long a version that upstream does not have is not asked for again,
+    /// `sync.negative_for`.
+    pub negative_for: Duration,
+    /// Bytes of rendered documents kept in memory.
+    pub cache_bytes: u64,
+    /// Largest request body, 10 MB.
+    pub max_body_bytes: u64,
+    /// Address of `/livez`, `/readyz`, `/metrics`; a taken port is a warning, not a stop.
+    pub ops_listen: Option<SocketAddr>,
+    /// Path of the owner-only control socket.
+    pub control_socket: Option<PathBuf>,
+    /// A log line per request, `log.access = all`.
+    pub log_access: bool,
+    /// Threads that serve; one per core is right.
+    pub workers: usize,
+    /// Whether SIGTERM and SIGINT stop the server; tests stop it by handle.
+    pub handle_signals: bool,
+    /// Time running requests and sync work get when stopping, 25 s.
+    pub stop_grace: Duration,
+}
+
+impl Default for ServeSettings {
+    /// A loopback server on a free port, as tests want it.
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            public_url: None,
+            trusted_proxies: Vec::new(),
+            hosts: Vec::new(),
+            tls: None,
+            on_miss: OnMiss::Fetch,
+            sync_mode: "exist".to_owned(),
+            upstream_url: None,
+            fresh_for: Duration::from_secs(300),
+            negative_for: Duration::from_secs(10),
+            cache_bytes: 64 << 20,
+            max_body_bytes: 10 << 20,
+            ops_listen: None,
+            control_socket: None,
+            log_access: false,
+            workers: 2,
+            handle_signals: false,
+            stop_grace: Duration::from_secs(25),
+        }
+    }
+}
+
+/// What a read of a package or version that is not here does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnMiss {
+    /// Fetch it from upstream once for all who wait, serve it, keep it.
+    #[default]
+    Fetch,
+    /// Send the client to upstream with 302.
+    Redirect,
+    /// 404.
+    None,
+}
+
+/// Tarballs up to 1 MiB are read whole, because only then their checksum is compared. This
+/// many KiB of them may wait for slow clients at a time; beyond, they are read in pieces.
+const WHOLE_READS_KIB: usize = 64 << 10;
+
+/// How many answers "no such version" are remembered.
+const REMEMBERED_MISSES: u64 = 10_000;
+
+/// Counting reads whole tables.
+const COUNT_AGAIN: Duration = Duration::from_secs(5);
+
+/// What every handler may use.
+pub struct App {
+    /// How to serve.
+    pub settings: ServeSettings,
+    /// Address of the registry as bound.
+    pub listen: SocketAddr,
+    /// Address of the ops listener as bound.
+    pub ops_listen: Option<SocketAddr>,
+    /// The engine and, through it, the store.
+    pub engine: EngineHandle,
+    /// Which base address a request's documents carry.
+    pub bases: BaseUrls,
+    /// Package states.
+    pub packages: Packages,
+    /// Rendered documents.
+    pub bodies: Bodies,
+    /// Places of tarballs.
+    pub tarballs: Tarballs,
+    /// Memory for tarballs read whole, in KiB.
+    pub whole_reads: Arc<Semaphore>,
+    /// Versions and files that upstream did not have a moment ago.
+    pub missed: Cache<(PackageName, String), ()>,
+    /// The totals shown to programs, counted again after some seconds.
+    pub counts: Cache<(), Arc<Counts>>,
+    /// Ids of requests.
+    pub request_ids: RequestIds,
+    /// Counters of all workers.
+    pub counters: Counters,
+    /// When the server started.
+    pub started: Instant,
+    /// The runtime for work that outlives a request.
+    pub runtime: Handle,
+    stopping: watch::Sender<bool>,
+    ready: AtomicBool,
+    stop: watch::Sender<u32>,
+}
+
+impl App {
+    /// Fills nothing yet: all caches start empty.
+    ///
+    /// # Errors
+    /// When the threads that render cannot be started.
+    pub fn start(
+        settings: ServeSettings,
+        engine: EngineHandle,
+        listen: SocketAddr,
+        ops_listen: Option<SocketAddr>,
+        stop: watch::Sender<u32>,
+    ) -> std::io::Result<Arc<Self>> {
+        let runtime = Handle::current();
+        let generations = Arc::new(Generations::new());
+        runtime.spawn(follow_commits(engine.events(), Arc::clone(&generations)));
+        let workers = settings.workers;
+        Ok(Arc::new(Self {
+            bases: BaseUrls::new(&settings, listen),
+            packages: Packages::new(engine.clone(), Arc::clone(&generations), settings.fresh_for),
+            bodies: Bodies::start(
+                engine.clone(),
+                runtime.clone(),
+                workers,
+                settings.cache_bytes,
+            )?,
+            tarballs: Tarballs::new(engine.clone(), generations),
+            whole_reads: Arc::new(Semaphore::new(WHOLE_READS_KIB)),
+            missed: Cache::builder()
+                .max_capacity(REMEMBERED_MISSES)
+                .time_to_live(settings.negative_for)
+                .build(),
+            counts: Cache::builder().max_capacity(1).time_to_live(COUNT_AGAIN).build(),
+            request_ids: RequestIds::new(),
+            counters: Counters::default(),
+            started: Instant::now(),
+            stopping: watch::Sender::new(false),
+            ready: AtomicBool::new(false),
+            settings,
+            listen,
+            ops_listen,
+            engine,
+            runtime,
+            stop,
+        }))
+    }
+
+    /// Whether packages can be served.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    /// Says whether packages can be served.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Relaxed);
+    }
+
+    /// Ends what would never end by itself: event streams.
+    pub fn begin_stopping(&self) {
+        self.set_ready(false);
+        self.stopping.send_replace(true);
+    }
+
+    /// Turns true when the server stops.
+    pub fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
+    }
+
+    /// Asks the server to stop, as a signal does.
+    pub fn ask_to_stop(&self) {
+        self.stop.send_modify(|asked| *asked = asked.saturating_add(1));
+    }
+}
+
+/// Tells the caches of every commit, until the engine is gone.
+async fn follow_commits(
+    mut events: tokio::sync::broadcast::Receiver<EngineEvent>,
+    generations: Arc<Generations>,
+) {
+    loop {
+        match events.recv().await {
+            Ok(EngineEvent::Committed { name, .. }) => generations.raise(&name),
+            Ok(_) => {}
+            Err(RecvError::Lagged(_)) => generations.raise_all(),
+            Err(RecvError::Closed) => return,
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! The settings as typed fields, made from checked rows.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use ipnet::IpNet;
+use url::Url;
+
+use super::{
+    ConfigError, Given, LoadRequest, Row, SETTINGS, Source, Value, ValueError, environment, file,
+    setting, value,
+};
+
+/// `upstream.*`.
+#[derive(Debug, Clone)]
+pub struct UpstreamConfig {
+    /// Address of the upstream registry; `None` when no layer knows one.
+    pub url: Option<Url>,
+    /// Bearer token for it.
+    pub token: Option<String>,
+    /// Requests a second, 0 = no limit.
+    pub rate: u32,
+    /// Background requests a second, 0 = no limit.
+    pub background_rate: u32,
+    /// Serve what is here, ask nobody.
+    pub offline: bool,
+}
+
+/// `sync.*`.
+#[derive(Debug, Clone)]
+pub struct SyncConfig {
+    /// `none`, `admin`, `exist` or `all`.
+    pub mode: String,
+    /// Packages synced at the same time.
+    pub workers: usize,
+    /// Largest tarball in bytes.
+    pub max_tarball_bytes: u64,
+    /// `fetch`, `redirect` or `none`.
+    pub on_miss: String,
+    /// Age below which a document is served without asking.
+    pub fresh_for: Duration,
+    /// How long a 404 of the upstream is believed.
+    pub negative_for: Duration,
+}
+
+/// `storage.*`.
+#[derive(Debug, Clone)]
+pub struct StorageConfig {
+    /// `local` or `s3`.
+    pub kind: String,
+    /// The data folder.
+    pub path: PathBuf,
+    /// Address of the PostgreSQL database; `None`: SQLite in the data folder.
+    pub database: Option<String>,
+    /// Bytes that stay free.
+    pub keep_free_bytes: u64,
+    /// S3 address.
+    pub endpoint: Option<Url>,
+    /// S3 bucket.
+    pub bucket: String,
+    /// S3 region.
+    pub region: String,
+    /// S3 access key.
+    pub access_key: String,
+    /// S3 secret key.
+    pub secret_key: String,
+}
+
+/// `server.*` and `tls.*`.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Whose forwarded headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Host names answered; empty: all.
+    pub hosts: Vec<String>,
+    /// Certificate chain and private key.
+    pub tls: Option<(PathBuf, PathBuf)>,
+}
+
+/// `log.*`.
+#[derive(Debug, Clone)]
+pub struct LogConfig {
+    /// `auto`, `text` or `json`.
+    pub format: String,
+    /// Level or filter.
+    pub level: String,
+    /// `errors` or `all`.
+    pub access: String,
+}
+
+/// All settings, typed.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the registry listens.
+    pub listen: SocketAddr,
+    /// How clients reach us.
+    pub public_url: Option<Url>,
+    /// Where the operations listener is.
+    pub ops_listen: Option<SocketAddr>,
+    /// `upstream.*`.
+    pub upstream: UpstreamConfig,
+    /// `sync.*`.
+    pub sync: SyncConfig,
+    /// `storage.*`.
+    pub storage: StorageConfig,
+    /// `server.*` and `tls.*`.
+    pub server: ServerConfig,
+    /// `log.*`.
+    pub log: LogConfig,
+    /// The file that was read.
+    pub file: Option<PathBuf>,
+    /// Every setting with its source, in the order of the table.
+    pub rows: Vec<Row>,
+}
+
+impl Config {
+    /// Reads flags, environment and file; what is stored or discovered is added by [`Self::add`].
+    ///
+    /// # Errors
+    /// When a layer holds an unknown key or a refused value.
+    pub fn load(request: &LoadRequest) -> Result<Self, ConfigError> {
+        let mut layers = request.flag_values()?;
+        let read_file = |path: &str| std::fs::read_to_string(path);
+        layers.extend(environment::read(&request.variables, read_file)?);
+        let data = layers.iter().find(|given| given.key == "storage.path");
+        let data = match data.map(|given| &given.value) {
+            Some(Value::Text(path)) => PathBuf::from(path),
+            _ => PathBuf::from(setting::find("storage.path").map_or("", |row| row.default)),
+        };
+        let asked =
+            request.config.clone().or_else(|| request.variable("ESPEJO_CONFIG").map(Into::into));
+        let candidates = file::candidates(&data, |name| request.variable(name));
+        let file = file::load(asked.as_deref(), &candidates)?;
+        layers.extend(file.given);
+        Self::from_layers(&layers, file.path.as_deref())
+    }
+
+    /// The settings that `layers` give, strongest first.
+    ///
+    /// # Errors
+    /// When a value is refused.
+    pub fn from_layers(layers: &[Given], file: Option<&Path>) -> Result<Self, ConfigError> {
+        let mut rows = Vec::with_capacity(SETTINGS.len());
+        for setting in SETTINGS {
+            let row = match layers.iter().find(|given| given.key == setting.key) {
+                Some(given) => {
+                    Row { setting, value: given.value.clone(), source: given.source.clone() }
+                }
+                None => Row {
+                    setting,
+                    value: setting.default_value().map_err(|error| bad(setting.key, error))?,
+                    source: Source::Default,
+                },
+            };
+            rows.push(row);
+        }
+        Self::typed(rows, file)
+    }
+
+    /// Adds a value of a weaker layer: kept only where no stronger one gave a value.
+    ///
+    /// # Errors
+    /// When the value is refused.
+    pub fn add(&mut self, given: &Given) -> Result<(), ConfigError> {
+        let Some(row) = self.rows.iter_mut().find(|row| row.setting.key == given.key) else {
+            return Ok(());
+        };
+        if row.source == Source::Default {
+            row.value = given.value.clone();
+            row.source = given.source.clone();
+            *self = Self::typed(std::mem::take(&mut self.rows), self.file.as_deref())?;
+        }
+        Ok(())
+    }
+
+    /// The row of a setting.
+    #[must_use]
+    pub fn row(&self, key: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.setting.key == key)
+    }
+
+    fn typed(rows: Vec<Row>, file: Option<&Path>) -> Result<Self, ConfigError> {
+        let read = Reader { rows: &rows };
+        let config = Self {
+            listen: read.with("listen", value::parse_listen)?,
+            public_url: read.optional("public_url", value::parse_address)?,
+            ops_listen: read.optional("ops_listen", value::parse_listen)?,
+            upstream: read.upstream()?,
+            sync: read.sync()?,
+            storage: read.storage()?,
+            server: read.server()?,
+            log: LogConfig {
+                format: read.text("log.format"),
+                level: read.text("log.level"),
+                access: read.text("log.access"),
+            },
+            file: file.map(Path::to_owned),
+            rows: Vec::new(),
+        };
+        Ok(Self { rows, ..config })
+    }
+}
+
+fn bad(key: &str, error: ValueError) -> ConfigError {
+    ConfigError::BadValue { place: "settings".into(), key: key.into(), error }
+}
+
+/// Turns checked rows into typed fields.
+struct Reader<'a> {
+    rows: &'a [Row],
+}
+
+impl Reader<'_> {
+    fn row(&self, key: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.setting.key == key)
+    }
+
+    fn text(&self, key: &str) -> String {
+        match self.row(key).map(|row| &row.value) {
+            Some(Value::Text(text)) => text.clone(),
+            _ => String::new(),
+        }
+    }
+
+    fn with<T>(
+        &self,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, ValueError>,
+    ) -> Result<T, ConfigError> {
+        let place = self.row(key).map(|row| row.source.place()).unwrap_or_default();
+        parse(&self.text(key)).map_err(|error| ConfigError::BadValue {
+            place,
+            key: key.to_owned(),
+            error,
+        })
+    }
+
+    fn optional<T>(
+        &self,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, ValueError>,
+    ) -> Result<Option<T>, ConfigError> {
+        if self.text(key).is_empty() { Ok(None) } else { self.with(key, parse).map(Some) }
+    }
+
+    fn flag(&self, key: &str) -> bool {
+        self.row(key).is_some_and(|row| row.value == Value::Flag(true))
+    }
+
+    fn count<T: TryFrom<u64>>(&self, key: &str) -> Result<T, ConfigError> {
+        let number = match self.row(key).map(|row| &row.value) {
+            Some(Value::Count(number)) => *number,
+            _ => 0,
+        };
+        T::try_from(number).map_err(|_| ConfigError::BadValue {
+            place: self.row(key).map(|row| row.source.place()).unwrap_or_default(),
+            key: key.to_owned(),
+            error: ValueError {
+                rule: "must be a smaller number".into(),
+                given: number.to_string(),
+            },
+        })
+    }
+
+    fn list(&self, key: &str) -> Vec<String> {
+        match self.row(key).map(|row| &row.value) {
+            Some(Value::List(items)) => items.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn some(&self, key: &str) -> Option<String> {
+        Some(self.text(key)).filter(|text| !text.is_empty())
+    }
+
+    fn upstream(&self) -> Result<UpstreamConfig, ConfigError> {
+        Ok(UpstreamConfig {
+            url: self.optional("upstream.url", value::parse_address)?,
+            token: self.some("upstream.token"),
+            rate: self.count("upstream.rate")?,
+            background_rate: self.count("upstream.background_rate")?,
+            offline: self.flag("upstream.offline"),
+        })
+    }
+
+    fn sync(&self) -> Result<SyncConfig, ConfigError> {
+        let workers: usize = self.count("sync.workers")?;
+        Ok(SyncConfig {
+            mode: self.text("sync.mode"),
+            workers: workers.max(1),
+            max_tarball_bytes: self.with("sync.max_tarball", value::parse_size)?,
+            on_miss: self.text("sync.on_miss"),
+            fresh_for: self.with("sync.fresh_for", value::parse_duration)?,
+            negative_for: self.with("sync.negative_for", value::parse_duration)?,
+        })
+    }
+
+    fn storage(&self) -> Result<StorageConfig, ConfigError> {
+        Ok(StorageConfig {
+            kind: self.text("storage.kind"),
+            path: self.text("storage.path").into(),
+            database: self.some("storage.database").filter(|text| text != "sqlite"),
+            keep_free_bytes: self.with("storage.keep_free", value::parse_size)?,
+            endpoint: self.optional("storage.endpoint", value::parse_address)?,
+            bucket: self.text("storage.bucket"),
+            region: self.text("storage.region"),
+            access_key: self.text("storage.access_key"),
+            secret_key: self.text("storage.secret_key"),
+        })
+    }
+
+    fn server(&self) -> Result<ServerConfig, ConfigError> {
+        let ranges = self.list("server.trusted_proxies");
+        let ranges: Result<Vec<IpNet>, ValueError> =
+            ranges.iter().map(|text| value::parse_range(text)).collect();
+        let tls = match (self.some("tls.cert"), self.some("tls.key")) {
+            (Some(cert), Some(key)) => Some((cert.into(), key.into())),
+            (None, None) => None,
+            (Some(_), None) => return Err(bad_pair("tls.cert", "tls.key")),
+            (None, Some(_)) => return Err(bad_pair("tls.key", "tls.cert")),
+        };
+        Ok(ServerConfig {
+            trusted_proxies: ranges.map_err(|error| bad("server.trusted_proxies", error))?,
+            hosts: self.list("server.hosts"),
+            tls,
+        })
+    }
+}
+
+fn bad_pair(given: &str, missing: &str) -> ConfigError {
+    let rule = format!("must be given together with `{missing}`");
+    bad(given, ValueError { rule, given: "alone".into() })
+}

@@ -1,0 +1,289 @@
+//! What travels over the owner-only control socket, read and written by both ends.
+//!
+//! Every route lies under [`PREFIX`] and exists on the socket only. Short questions answer
+//! with one JSON document. `verify`, `gc` and `backup` take minutes, so they answer with
+//! JSON lines of [`OperationLine`], the last of which is a report or a failure; `events`
+//! answers with JSON lines of [`EventLine`] until the server stops. Failures before the
+//! first line are the common error envelope, [`ErrorBody`].
+
+use actors::EngineEvent;
+use serde::{Deserialize, Serialize};
+
+/// Path under which the control socket answers.
+pub const PREFIX: &str = "/-/espejo/v1";
+
+/// `GET status`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StatusAnswer {
+    /// Version of the running program.
+    pub version: String,
+    /// Process id of the server.
+    pub pid: u32,
+    /// Address of the registry, as bound (the port is the real one).
+    pub listen: String,
+    /// Address of `/livez`, `/readyz` and `/metrics`, when they are on.
+    pub ops_listen: Option<String>,
+    /// `public_url`, when set.
+    pub public_url: Option<String>,
+    /// Whether packages can be served; false while stopping.
+    pub ready: bool,
+    /// Time since start.
+    pub uptime_ms: u64,
+    /// What the store holds.
+    pub store: StoreCounts,
+    /// The engine's own description, `actors::EngineStatus`; read leniently by an older client.
+    pub engine: serde_json::Value,
+    /// Requests answered and bytes kept in memory since start.
+    pub serving: ServingCounts,
+}
+
+/// Totals of the store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreCounts {
+    /// Packages held in any form.
+    pub packages: u64,
+    /// Versions known.
+    pub versions: u64,
+    /// Versions whose tarball is here.
+    pub held: u64,
+    /// Bytes of those tarballs.
+    pub bytes: u64,
+    /// Newest row of our own change log.
+    pub last_seq: i64,
+}
+
+/// Counters of the HTTP side since start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServingCounts {
+    /// Requests answered.
+    pub requests: u64,
+    /// Answers with a status of 500 and above.
+    pub server_errors: u64,
+    /// Packuments rendered (once per revision, form, encoding and base address).
+    pub renders: u64,
+    /// Bytes of rendered documents kept in memory.
+    pub cached_bytes: u64,
+}
+
+/// `POST sync`: fetch these packages now; they become mirrored packages.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SyncRequest {
+    /// Package names, `lamp` or `@garden/ui`, without a version.
+    pub names: Vec<String>,
+    /// How to fetch; the same for all names of one request.
+    #[serde(default)]
+    pub options: SyncOptions,
+}
+
+/// How a sync is to be done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SyncOptions {
+    /// Also bring in what the packages depend on.
+    pub dependencies: bool,
+    /// Ask upstream without validators, as if nothing were held.
+    pub force: bool,
+    /// Only these versions, not all.
+    pub specific_versions: Option<Vec<String>>,
+    /// A note that ends up in the task's log.
+    pub tips: Option<String>,
+}
+
+/// A task as shown to people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskAnswer {
+    /// UUIDv7 text.
+    pub id: String,
+    /// Package the task is for.
+    pub name: String,
+    /// Upstream registry it is taken from.
+    pub registry: String,
+    /// `waiting`, `processing`, `success` or `error`.
+    pub state: String,
+    /// 0 people, 10 feed, 20 dependency, 30 sweep; lower goes first.
+    pub priority: i32,
+    /// How often it was started.
+    pub attempts: i32,
+    /// Why it failed, or why it waits for another try.
+    pub error: Option<String>,
+    /// Who asked for it.
+    pub author: Option<String>,
+    /// When it was created, unix milliseconds.
+    pub created_at_ms: i64,
+    /// When it last changed, unix milliseconds.
+    pub updated_at_ms: i64,
+    /// Earliest next try, unix milliseconds.
+    pub not_before_ms: i64,
+    /// Place in the queue, 1 is next; only in the answer for a single waiting task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<i64>,
+}
+
+/// `POST sync` and `GET tasks?state=&name=&limit=&before=`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TasksAnswer {
+    /// The rows: for a sync in the order of the names, for a list newest first.
+    pub tasks: Vec<TaskAnswer>,
+}
+
+/// Query of `GET tasks`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TasksQuery {
+    /// Only tasks in this state.
+    pub state: Option<String>,
+    /// Only tasks of this package.
+    pub name: Option<String>,
+    /// At most this many rows, 1 to 1,000; 100 when left out.
+    pub limit: Option<i64>,
+    /// Only tasks older than this id: the next page.
+    pub before: Option<String>,
+}
+
+/// `GET tasks/:id/log`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskLogAnswer {
+    /// The lines written so far.
+    pub log: String,
+}
+
+/// `POST tasks/:id/retry`, `POST tasks/:id/cancel`, `POST stop`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DoneAnswer {
+    /// Whether something changed: false when the task was in no state for it.
+    pub ok: bool,
+}
+
+/// One line of `GET events`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum EventLine {
+    /// First line: from here on nothing is missed.
+    Listening,
+    /// What the engine told, in its own words.
+    Event {
+        /// The fact.
+        event: EngineEvent,
+    },
+    /// The reader was too slow and lost this many events.
+    Lagged {
+        /// How many.
+        missed: u64,
+    },
+}
+
+/// `POST verify`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct VerifyRequest {
+    /// Share of the blobs to check, above 0 up to 1; all when left out.
+    pub sample: Option<f64>,
+    /// Fetch what is damaged again.
+    pub repair: bool,
+}
+
+/// `POST gc`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GcRequest {
+    /// Only say what would be deleted.
+    pub dry_run: bool,
+}
+
+/// `POST backup`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupRequest {
+    /// Folder to write to; absolute, because the server has another working folder.
+    pub dir: String,
+}
+
+/// One line of a long operation's answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum OperationLine {
+    /// How far it is.
+    Progress {
+        /// Things done.
+        done: u64,
+        /// Things to do; 0 when not known.
+        total: u64,
+    },
+    /// Last line when done: the report in the operation's own shape ([`VerifyAnswer`],
+    /// [`GcAnswer`], [`BackupAnswer`]).
+    Report {
+        /// The report.
+        report: serde_json::Value,
+    },
+    /// Last line when failed.
+    Failed {
+        /// What happened and why.
+        error: String,
+    },
+}
+
+/// Report of `POST verify`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyAnswer {
+    /// Blobs read.
+    pub checked: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// What is wrong.
+    pub damaged: Vec<DamageAnswer>,
+    /// Tasks that fetch the damaged ones again; empty without `repair`.
+    #[serde(default)]
+    pub repairing: Vec<TaskAnswer>,
+}
+
+/// One damaged blob.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DamageAnswer {
+    /// Package.
+    pub name: String,
+    /// Version; none when the package's document is meant.
+    pub version: Option<String>,
+    /// File, for people.
+    pub file: String,
+    /// What is wrong: `missing`, `sha512 differs`, …
+    pub kind: String,
+}
+
+/// Report of `POST gc`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GcAnswer {
+    /// Unreferenced blobs deleted, or to be deleted with `dry_run`.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Old finished tasks deleted.
+    pub tasks: u64,
+    /// Bytes that rewriting mostly dead segments gave back.
+    pub freed_bytes: u64,
+}
+
+/// Report of `POST backup`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupAnswer {
+    /// Folder written.
+    pub dir: String,
+}
+
+/// The error envelope of our own API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// `[CODE] message`.
+    pub error: String,
+    /// The message alone.
+    pub reason: String,
+    /// The code alone; only on our own API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// What to do next; only on our own API, elsewhere it is the header `npm-notice`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Id of the request; only on our own API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}

@@ -1,0 +1,13 @@
+//! The owner-only API on the control socket: what the command line asks a running server.
+//!
+//! Whoever may open the socket owns the data folder, so nothing here asks for a token. The
+//! socket is made anew at each start and removed when the server stops.
+
+pub mod body;
+pub mod events;
+pub mod messages;
+pub mod operations;
+pub mod socket;
+pub mod status;
+pub mod sync;
+pub mod tasks;

@@ -1,0 +1,7 @@
+//! What is read out of a request before anything is decided: conditions, encodings, bodies.
+
+pub mod body;
+pub mod conditional;
+pub mod encoding;
+pub mod range;
+pub mod request_id;

@@ -1,0 +1,25 @@
+//! `GET /-/package/:name/dist-tags`.
+
+use actix_web::{HttpRequest, HttpResponse};
+use npm::PackageName;
+
+use super::document::{self, Document};
+use crate::app::App;
+use crate::cache::render::Wanted;
+use crate::error::ApiError;
+
+/// Serves the dist-tags of a package as one object.
+///
+/// # Errors
+/// 404, or what the way upstream said.
+pub async fn get_dist_tags(
+    app: &App,
+    request: &HttpRequest,
+    name: PackageName,
+) -> Result<HttpResponse, ApiError> {
+    match document::find(app, request, &name, Wanted::DistTags).await? {
+        Document::Found(answer) => Ok(answer),
+        Document::NoVersion => Err(ApiError::package_not_found(name)),
+        Document::NotHere => Err(ApiError::not_mirrored(name)),
+    }
+}

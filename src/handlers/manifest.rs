@@ -1,0 +1,41 @@
+//! `GET /:name/:version-or-tag-or-range`: one version of a package.
+
+use actix_web::{HttpRequest, HttpResponse};
+use npm::PackageName;
+
+use super::document::{self, Document};
+use super::miss;
+use super::packument::form_of;
+use crate::app::App;
+use crate::cache::render::Wanted;
+use crate::error::ApiError;
+
+/// Serves the manifest a spec resolves to. A version that our document lacks may have been
+/// published a moment ago, so upstream is asked once more.
+///
+/// # Errors
+/// 404, 422 for a text that is no spec, or what the way upstream said.
+pub async fn get_manifest(
+    app: &App,
+    request: &HttpRequest,
+    name: PackageName,
+    spec: String,
+) -> Result<HttpResponse, ApiError> {
+    let wanted = Wanted::Manifest(form_of(request), spec.as_str().into());
+    match document::find(app, request, &name, wanted.clone()).await? {
+        Document::Found(answer) => return Ok(answer),
+        Document::NotHere => return Err(ApiError::not_mirrored(name)),
+        Document::NoVersion => {}
+    }
+    let missing = ApiError::package_not_found(format!("{name}@{spec}"));
+    if !miss::look_again(app, &name, &spec).await {
+        return Err(missing);
+    }
+    match document::find(app, request, &name, wanted).await? {
+        Document::Found(answer) => Ok(answer),
+        Document::NoVersion | Document::NotHere => {
+            miss::remember_missed(app, &name, &spec).await;
+            Err(missing)
+        }
+    }
+}

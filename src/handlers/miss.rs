@@ -1,0 +1,172 @@
+//! What is not here: fetched through, sent elsewhere, or not found (`sync.on_miss`).
+
+use std::sync::Arc;
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse};
+use actors::MissDocument;
+use npm::PackageName;
+
+use super::document::{Document, from_memory};
+use crate::app::{App, OnMiss};
+use crate::base_url::Base;
+use crate::cache::bodies::NoBody;
+use crate::cache::damage::forget_blob;
+use crate::cache::packages::Package;
+use crate::cache::render::Wanted;
+use crate::cache::tarballs::Place;
+use crate::error::ApiError;
+
+/// The document of a package that is not here, rendered as soon as it is.
+///
+/// # Errors
+/// What upstream said, or what kept us from asking.
+pub async fn document(
+    app: &App,
+    request: &HttpRequest,
+    name: &PackageName,
+    wanted: Wanted,
+    base: &Arc<Base>,
+) -> Result<Document, ApiError> {
+    match app.settings.on_miss {
+        OnMiss::None => Ok(Document::NotHere),
+        OnMiss::Redirect => redirect(app, request, name).map(Document::Found),
+        OnMiss::Fetch => fetch(app, request, name, wanted, base).await,
+    }
+}
+
+/// A package whose stored document is damaged: forgotten, and fetched again like a miss.
+///
+/// # Errors
+/// As [`document`]; 503 when misses are not fetched.
+pub async fn repair_document(
+    app: &App,
+    request: &HttpRequest,
+    package: &Package,
+    wanted: Wanted,
+    base: &Arc<Base>,
+    what: &str,
+) -> Result<Document, ApiError> {
+    forget_blob(&app.engine, &package.name, package.document.digest, what).await;
+    app.packages.forget(&package.name);
+    match app.settings.on_miss {
+        OnMiss::Fetch => fetch(app, request, &package.name, wanted, base).await,
+        _ => Err(ApiError::damaged(&package.name)),
+    }
+}
+
+async fn fetch(
+    app: &App,
+    request: &HttpRequest,
+    name: &PackageName,
+    wanted: Wanted,
+    base: &Arc<Base>,
+) -> Result<Document, ApiError> {
+    let document = app.engine.fetch_document(name).await;
+    let document = document.map_err(|error| ApiError::from_miss(name, &error))?;
+    let etag = document.validators.etag.as_deref();
+    let body = app.bodies.get_fresh(name, &document.body, etag, wanted.clone(), base).await;
+    keep_when_committed(app, name, &document, &wanted, base);
+    match body {
+        Ok(body) => from_memory(request, &wanted, &body).map(Document::Found).ok_or_else(|| {
+            ApiError::Internal("a fresh document is not in memory".to_owned())
+        }),
+        Err(NoBody::NoVersion) => Ok(Document::NoVersion),
+        Err(NoBody::Failed(error)) => Err(error),
+        Err(NoBody::Damaged(what)) => {
+            Err(ApiError::BadUpstream(format!("the document of {name} is none: {what}")))
+        }
+    }
+}
+
+/// What was rendered from the answer to a miss is kept as soon as its commit gave it a
+/// revision, so that it is not made again after a restart.
+fn keep_when_committed(
+    app: &App,
+    name: &PackageName,
+    document: &Arc<MissDocument>,
+    wanted: &Wanted,
+    base: &Arc<Base>,
+) {
+    let (packages, bodies) = (app.packages.clone(), app.bodies.clone());
+    let (name, document) = (name.clone(), Arc::clone(document));
+    let (wanted, base) = (wanted.clone(), Arc::clone(base));
+    app.runtime.spawn(async move {
+        let kept = document.committed().await;
+        drop(document);
+        if !kept {
+            return;
+        }
+        packages.forget(&name);
+        if let Ok(Some(package)) = packages.find(&name).await {
+            // Only for what it keeps; who asks next sees any error.
+            let _ = bodies.get(&package, wanted, &base).await;
+        }
+    });
+}
+
+/// 302 to the same path upstream.
+///
+/// # Errors
+/// 404 when no upstream is known.
+pub fn redirect(
+    app: &App,
+    request: &HttpRequest,
+    name: &PackageName,
+) -> Result<HttpResponse, ApiError> {
+    let upstream = app.settings.upstream_url.as_ref();
+    let upstream = upstream.ok_or_else(|| ApiError::package_not_found(name))?;
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let target = format!("{}{path}", upstream.as_str().trim_end_matches('/'));
+    let mut answer = HttpResponse::build(StatusCode::FOUND);
+    Ok(answer.insert_header((header::LOCATION, target)).finish())
+}
+
+/// Whether upstream is to be asked once more for something our document does not list. Asked
+/// at most once per `sync.negative_for`, however many readers want it.
+///
+/// # Errors
+/// None: an upstream that cannot be asked changes nothing.
+pub async fn look_again(app: &App, name: &PackageName, what: &str) -> bool {
+    if app.settings.on_miss != OnMiss::Fetch {
+        return false;
+    }
+    let key = (name.clone(), what.to_owned());
+    if app.missed.get(&key).await.is_some() {
+        return false;
+    }
+    match app.packages.revalidate_now(name).await {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::debug!(package.name = %name, %error, "upstream was not asked again");
+            false
+        }
+    }
+}
+
+/// Notes that upstream does not have it either.
+pub async fn remember_missed(app: &App, name: &PackageName, what: &str) {
+    app.missed.insert((name.clone(), what.to_owned()), ()).await;
+}
+
+/// Where a tarball is that no row knows: after upstream was asked for the document.
+///
+/// # Errors
+/// What upstream said about a package that is not here.
+pub async fn learn_file(app: &App, name: &PackageName, file: &str) -> Result<Place, ApiError> {
+    if app.packages.find(name).await?.is_some() {
+        if !look_again(app, name, file).await {
+            return Ok(Place::Unknown);
+        }
+    } else {
+        let fetched = app.engine.fetch_document(name).await;
+        let document = fetched.map_err(|error| ApiError::from_miss(name, &error))?;
+        document.committed().await;
+        app.packages.forget(name);
+    }
+    let place = app.tarballs.find(name, file).await?;
+    if matches!(place, Place::Unknown) {
+        remember_missed(app, name, file).await;
+    }
+    Ok(place)
+}

@@ -1,0 +1,11 @@
+//! Handlers: extract, decide, answer.
+
+pub mod dist_tag;
+pub mod document;
+pub mod health;
+pub mod home;
+pub mod manifest;
+pub mod miss;
+pub mod packument;
+pub mod tarball;
+pub mod unserved;

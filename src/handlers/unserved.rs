@@ -1,0 +1,79 @@
+//! Paths and methods that are not served: always JSON, always at once, never HTML.
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use npm::PackagePath;
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::extract::body::drain;
+
+/// The methods of everything that only reads.
+pub const READING: &str = "GET, HEAD, OPTIONS";
+
+/// `/-/whoami`: nobody is logged in, because there are no accounts to read with.
+///
+/// # Errors
+/// Always 401.
+pub async fn get_whoami() -> Result<HttpResponse, ApiError> {
+    Err(ApiError::LoginFirst)
+}
+
+/// `/-/all`: the list of everything, which registries stopped answering years ago.
+///
+/// # Errors
+/// Always 410.
+pub async fn get_all() -> Result<HttpResponse, ApiError> {
+    Err(ApiError::Gone("/-/all is gone; search with /-/v1/search".to_owned()))
+}
+
+/// `/-/npm/v1/security/…`: there is no advisory data. The body, which npm sends packed, is
+/// read and dropped unopened, so that a broken one changes nothing.
+///
+/// # Errors
+/// Always 501, for the endpoint that upstream registries gave up 410.
+pub async fn any_security(
+    app: Data<App>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    drain(&request, payload, app.settings.max_body_bytes).await?;
+    let path = request.path().trim_end_matches('/');
+    if path == "/-/npm/v1/security/audits" {
+        return Err(ApiError::Gone(format!("{path} is gone; ask advisories/bulk")));
+    }
+    Err(ApiError::NotImplemented(path.to_owned()))
+}
+
+/// A path that exists with a method that does not.
+///
+/// # Errors
+/// Always 405, after the body was read.
+pub async fn wrong_method(
+    app: Data<App>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    drain(&request, payload, app.settings.max_body_bytes).await?;
+    Err(ApiError::MethodNotAllowed { allow: READING })
+}
+
+/// A path that does not exist.
+///
+/// # Errors
+/// Always 404, after the body was read.
+pub async fn unknown(
+    app: Data<App>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    drain(&request, payload, app.settings.max_body_bytes).await?;
+    Err(ApiError::not_found(request.uri().path()))
+}
+
+/// Whether a path below `/-/` is one of the package whose name is `-`.
+#[must_use]
+pub fn is_package_dash(request: &HttpRequest) -> bool {
+    let parsed = PackagePath::parse(request.uri().path());
+    !matches!(parsed, Ok(PackagePath::Other) | Err(_))
+}

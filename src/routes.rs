@@ -1,0 +1,186 @@
+//! The whole URL table on one page.
+//!
+//! Routes are matched one after another, so everything below `/-/` is one scope, and packages,
+//! which are nearly all requests, are one default service that reads the raw path itself:
+//! `%2f`, doubled slashes and odd names never meet a pattern.
+
+use actix_web::dev::HttpServiceFactory;
+use actix_web::http::Method;
+use actix_web::web::{self, Data, Payload, ServiceConfig};
+use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, guard};
+use npm::{PackageName, PackagePath};
+
+use crate::app::App;
+use crate::control;
+use crate::control::messages::PREFIX;
+use crate::error::ApiError;
+use crate::extract::body::drain;
+use crate::handlers::{dist_tag, health, home, manifest, packument, tarball, unserved};
+
+/// The registry.
+pub fn registry(config: &mut ServiceConfig) {
+    let api = web::scope("/-")
+        .service(read("/ping", health::get_ping))
+        .service(read("/livez", health::get_livez))
+        .service(read("/readyz", health::get_readyz))
+        .service(read("/metrics", health::get_metrics))
+        .service(read("/whoami", unserved::get_whoami))
+        .service(read("/all", unserved::get_all))
+        .service(web::resource("/package/{rest:.*}").to(package_api))
+        .service(web::resource("/npm/v1/security/{rest:.*}").to(unserved::any_security))
+        .default_service(web::to(below_dash));
+    config.service(api).service(read("/", home::get_home)).default_service(web::to(packages));
+}
+
+/// The plain paths of the ops listener; on the registry's own they are legal package names.
+pub fn ops(config: &mut ServiceConfig) {
+    config
+        .service(read("/livez", health::get_livez))
+        .service(read("/readyz", health::get_readyz))
+        .service(read("/metrics", health::get_metrics))
+        .default_service(web::to(unserved::unknown));
+}
+
+/// The owner-only API; exists on the control socket and nowhere else.
+pub fn owner(config: &mut ServiceConfig) {
+    let api = web::scope(PREFIX)
+        .service(read("/status", control::status::get_status))
+        .service(read("/events", control::events::get_events))
+        .service(read("/tasks", control::tasks::list_tasks))
+        .service(read("/tasks/{id}", control::tasks::get_task))
+        .service(read("/tasks/{id}/log", control::tasks::get_task_log))
+        .service(command("/tasks/{id}/retry", control::tasks::retry_task))
+        .service(command("/tasks/{id}/cancel", control::tasks::cancel_task))
+        .service(command("/sync", control::sync::sync_packages))
+        .service(command("/verify", control::operations::verify))
+        .service(command("/gc", control::operations::gc))
+        .service(command("/backup", control::operations::backup))
+        .service(command("/stop", control::status::stop_server));
+    config.service(api).default_service(web::to(unserved::unknown));
+}
+
+/// A path, with or without a slash at its end, that answers GET and HEAD.
+fn read<F, Args>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let reading = guard::Any(guard::Get()).or(guard::Head());
+    web::resource([path.to_owned(), format!("{path}/")])
+        .route(web::route().guard(reading).to(handler))
+        .default_service(web::to(unserved::wrong_method))
+}
+
+/// A path that answers POST.
+fn command<F, Args>(path: &str, handler: F) -> impl HttpServiceFactory + 'static
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    web::resource(path.to_owned())
+        .route(web::post().to(handler))
+        .default_service(web::to(unserved::wrong_method))
+}
+
+/// Packages: packument, manifest and tarball in all their path forms.
+async fn packages(
+    app: Data<App>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return unserved::wrong_method(app, request, payload).await;
+    }
+    match PackagePath::parse(request.uri().path())? {
+        PackagePath::Packument(name) => packument::get_packument(&app, &request, name).await,
+        PackagePath::Tarball { name, file } => {
+            tarball::get_tarball(&app, &request, name, file).await
+        }
+        PackagePath::Manifest { name, spec } => {
+            manifest::get_manifest(&app, &request, name, spec).await
+        }
+        PackagePath::Other => Err(ApiError::not_found(request.uri().path())),
+    }
+}
+
+/// What the scope has no route for. `-` alone is the name of a real package, too.
+async fn below_dash(
+    app: Data<App>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    if unserved::is_package_dash(&request) {
+        return packages(app, request, payload).await;
+    }
+    unserved::unknown(app, request, payload).await
+}
+
+/// `/-/package/:name/…`: the name is one escaped segment or two plain ones.
+async fn package_api(
+    app: Data<App>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let Some((name, rest)) = package_and_rest(request.uri().path())? else {
+        return unserved::unknown(app, request, payload).await;
+    };
+    if rest != "dist-tags" {
+        return unserved::unknown(app, request, payload).await;
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        drain(&request, payload, app.settings.max_body_bytes).await?;
+        return Err(ApiError::MethodNotAllowed { allow: unserved::READING });
+    }
+    dist_tag::get_dist_tags(&app, &request, name).await
+}
+
+/// Splits `/-/package/@s%2fn/dist-tags/` into the name and `dist-tags`.
+fn package_and_rest(path: &str) -> Result<Option<(PackageName, &str)>, ApiError> {
+    let path = path.trim_end_matches('/');
+    let Some((_, path)) = path.split_once("/package/") else { return Ok(None) };
+    let path = path.trim_start_matches('/');
+    let is_scoped = path.starts_with('@') || path.get(..3).is_some_and(is_escaped_at);
+    let first = path.find('/').unwrap_or(path.len());
+    let (segment, _) = path.split_at(first);
+    let two_segments = is_scoped && !segment.to_ascii_lowercase().contains("%2f");
+    let end = match path.get(first + 1..).and_then(|rest| rest.find('/')) {
+        Some(second) if two_segments => first + 1 + second,
+        _ => first,
+    };
+    let Some((name, rest)) = path.split_at_checked(end) else { return Ok(None) };
+    match PackagePath::parse(name)? {
+        PackagePath::Packument(name) => Ok(Some((name, rest.trim_start_matches('/')))),
+        _ => Ok(None),
+    }
+}
+
+fn is_escaped_at(text: &str) -> bool {
+    text.eq_ignore_ascii_case("%40")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_in_an_api_path_is_one_segment_or_two() {
+        for (path, name, rest) in [
+            ("/-/package/lamp/dist-tags", "lamp", "dist-tags"),
+            ("/-/package/lamp/dist-tags/", "lamp", "dist-tags"),
+            ("/-/package/@s%2fn/dist-tags", "@s/n", "dist-tags"),
+            ("/-/package/@s%2Fn/dist-tags", "@s/n", "dist-tags"),
+            ("/-/package/%40s%2fn/dist-tags", "@s/n", "dist-tags"),
+            ("/-/package/@s/n/dist-tags", "@s/n", "dist-tags"),
+            ("/-/package/%40s/n/dist-tags", "@s/n", "dist-tags"),
+            ("/-/package/lamp", "lamp", ""),
+            ("/-/package/lamp/dist-tags/beta", "lamp", "dist-tags/beta"),
+        ] {
+            let (found, tail) = package_and_rest(path).unwrap().unwrap();
+            assert_eq!((found.as_str(), tail), (name, rest), "{path}");
+        }
+        assert!(package_and_rest("/-/package/").unwrap().is_none());
+        assert!(package_and_rest("/-/package/%2e%2e/dist-tags").is_err());
+    }
+}

@@ -1,0 +1,137 @@
+//! Bodies that leave in slices.
+//!
+//! actix-http copies each piece a body yields into the connection's write buffer; one piece
+//! of 40 MB would be copied whole for every reader. So bodies above [`SLICE_BYTES`] yield
+//! slices of one shared allocation, or read their blob piece by piece.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use actix_web::body::{BodySize, BoxBody, MessageBody, SizedStream};
+use bytes::Bytes;
+use futures_util::stream;
+use store::blobs::{BlobError, BlobReader};
+use tokio::sync::OwnedSemaphorePermit;
+
+/// Bytes in one piece of a body.
+pub const SLICE_BYTES: usize = 64 << 10;
+
+/// Bytes in memory: at once when few, else in slices. `held` goes back when all are sent.
+#[must_use]
+pub fn memory_body(bytes: Bytes, held: Option<OwnedSemaphorePermit>) -> BoxBody {
+    if bytes.len() <= SLICE_BYTES {
+        return BoxBody::new(bytes);
+    }
+    BoxBody::new(SlicedBody { left: bytes, _held: held })
+}
+
+struct SlicedBody {
+    left: Bytes,
+    _held: Option<OwnedSemaphorePermit>,
+}
+
+impl MessageBody for SlicedBody {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.left.len() as u64)
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+        if self.left.is_empty() {
+            return Poll::Ready(None);
+        }
+        let length = self.left.len().min(SLICE_BYTES);
+        Poll::Ready(Some(Ok(self.left.split_to(length))))
+    }
+}
+
+/// The answer to HEAD: the length of a body, and no byte of it.
+#[must_use]
+pub fn head_body(length: u64) -> BoxBody {
+    BoxBody::new(HeadBody(length))
+}
+
+struct HeadBody(u64);
+
+impl MessageBody for HeadBody {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.0)
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+        Poll::Ready(None)
+    }
+}
+
+/// `length` bytes of a blob from `start`, read as the client takes them. When a read fails the
+/// connection is cut: the client sees too few bytes, never wrong ones.
+#[must_use]
+pub fn blob_body(
+    reader: BlobReader,
+    start: u64,
+    length: u64,
+    failed: impl Fn(&BlobError) + 'static,
+) -> BoxBody {
+    let pieces = stream::try_unfold((reader, start, length, failed), |state| async move {
+        let (reader, at, left, failed) = state;
+        if left == 0 {
+            return Ok(None);
+        }
+        let wanted = usize::try_from(left).map_or(SLICE_BYTES, |left| left.min(SLICE_BYTES));
+        match reader.read(at, wanted).await {
+            Ok(piece) if piece.len() == wanted => {
+                let read = wanted as u64;
+                Ok(Some((piece, (reader, at + read, left - read, failed))))
+            }
+            Ok(piece) => Err(BlobError::Failed(format!(
+                "a blob ended after {} bytes instead of {}",
+                at + piece.len() as u64,
+                at + left,
+            ))),
+            Err(error) => {
+                failed(&error);
+                Err(error)
+            }
+        }
+    });
+    BoxBody::new(SizedStream::new(length, pieces))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::body::to_bytes;
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn a_large_body_leaves_in_slices_and_whole() {
+        let bytes = Bytes::from(vec![7; SLICE_BYTES * 2 + 5]);
+        let mut body = memory_body(bytes.clone(), None);
+        assert_eq!(body.size(), BodySize::Sized(bytes.len() as u64));
+        let mut lengths = Vec::new();
+        while let Some(piece) =
+            std::future::poll_fn(|context| Pin::new(&mut body).poll_next(context)).await
+        {
+            lengths.push(piece.unwrap().len());
+        }
+        assert_eq!(lengths, [SLICE_BYTES, SLICE_BYTES, 5]);
+        assert_eq!(to_bytes(memory_body(bytes.clone(), None)).await.unwrap(), bytes);
+    }
+
+    #[actix_web::test]
+    async fn head_has_a_length_and_no_bytes() {
+        let body = head_body(123);
+        assert_eq!(body.size(), BodySize::Sized(123));
+        assert!(to_bytes(body).await.unwrap().is_empty());
+    }
+}

@@ -12,9 +12,11 @@ use std::time::Duration;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use npm::{ManifestDigest, PackageName, Sha512Digest};
 use store::blobs::BlobLocation;
+use store::tasks::{NewTask, TaskOptions, enqueue as enqueue_all};
 use store::{
     BlobSettings, CommitBatch, DatabaseSettings, DocumentChange, DocumentEncoding, Keeping,
-    PackageChange, PackageStatus, Store, StoreSettings, Validators, VersionChange, VersionState,
+    PackageChange, PackageStatus, Store, StoreSettings, TaskId, Validators, VersionChange,
+    VersionState,
 };
 
 const PACKAGES: u64 = 50;
@@ -160,5 +162,38 @@ fn first_sync(criterion: &mut Criterion) {
     report(cpu, syncs * 600);
 }
 
-criterion_group!(benches, commit_batch, first_sync);
+/// A page of a feed with 10,000 names nobody asked for yet.
+fn enqueue(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("enqueue");
+    group.sample_size(10).throughput(Throughput::Elements(10_000));
+    group.bench_function("10,000 names into a new store, SQLite", |bencher| {
+        bencher.iter_batched(
+            || {
+                let folder = tempfile::tempdir().unwrap();
+                let writer = open(folder.path()).writer_blocking().unwrap();
+                (writer, (0..10_000).map(task).collect(), folder)
+            },
+            |(mut writer, tasks, folder)| {
+                writer.write_blocking(|connection| enqueue_all(connection, tasks)).unwrap();
+                (writer, folder)
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    group.finish();
+}
+
+fn task(number: u64) -> NewTask {
+    NewTask {
+        id: TaskId::new(),
+        name: PackageName::parse(&format!("package-{number}")).unwrap(),
+        registry: "default".into(),
+        priority: 10,
+        options: TaskOptions::default(),
+        author: None,
+        author_ip: None,
+    }
+}
+
+criterion_group!(benches, commit_batch, first_sync, enqueue);
 criterion_main!(benches);

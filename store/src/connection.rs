@@ -29,6 +29,12 @@ const READER_TIMEOUT: Duration = Duration::from_secs(10);
 const SQLITE_COMMON: &str = "PRAGMA foreign_keys=ON; PRAGMA wal_autocheckpoint=0; \
      PRAGMA temp_store=MEMORY;";
 
+/// FULL: an answered commit survives a power cut; group commit makes it cheap. The cache (16 MiB)
+/// holds a large batch, so that none of it is written before its commit. A log that grew is cut to
+/// 16 MiB when it is started over.
+const SQLITE_WRITER: &str = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; \
+     PRAGMA cache_size=-16384; PRAGMA journal_size_limit=16777216;";
+
 /// Opens connections of one database.
 #[derive(Clone, Debug)]
 pub(crate) enum Opener {
@@ -53,11 +59,7 @@ impl Opener {
     pub(crate) fn open_writer(&self) -> Result<AnyConnection, StoreError> {
         let mut connection = self.establish()?;
         if let AnyConnection::Sqlite(sqlite) = &mut connection {
-            // FULL: an answered commit survives a power cut; group commit makes it cheap.
-            // The cache holds a large batch, so that none of it is written before the commit.
-            sqlite.batch_execute(
-                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-16384;",
-            )?;
+            sqlite.batch_execute(SQLITE_WRITER)?;
         }
         Ok(connection)
     }

@@ -15,12 +15,6 @@ const UPSERT: RowsStatement = RowsStatement {
     tail: " ON CONFLICT (package_id, tag) DO UPDATE SET version = excluded.version",
 };
 
-const DELETE: RowsStatement = RowsStatement {
-    head: "DELETE FROM dist_tags WHERE (package_id, tag) IN (VALUES ",
-    columns: 2,
-    tail: ")",
-};
-
 /// The tags of a package, by tag.
 ///
 /// # Errors
@@ -71,8 +65,9 @@ pub(crate) fn replace(
         [Value::BigInt(package), Value::Text(tag), Value::Text(version)]
     });
     UPSERT.execute(connection, &values.collect::<Vec<_>>())?;
-    let gone = stale.keys().flat_map(|&(package, tag)| [Value::BigInt(package), Value::Text(tag)]);
-    DELETE.execute(connection, &gone.collect::<Vec<_>>())?;
+    for &(package, tag) in stale.keys() {
+        diesel::delete(dist_tags::table.find((package, tag))).execute(connection)?;
+    }
     Ok(())
 }
 

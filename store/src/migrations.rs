@@ -46,11 +46,9 @@ fn create_sqlite(path: &Path) -> Result<(), StoreError> {
         std::fs::create_dir_all(folder).map_err(|error| failed("create", folder, &error))?;
     }
     let unfinished = with_suffix(path, "-new");
-    match std::fs::remove_file(&unfinished) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(failed("remove", &unfinished, &error));
-        }
-        _ => {}
+    // A log of an earlier file of this name would be applied to the new one.
+    for leftover in ["-new", "-new-wal", "-new-shm", "-wal", "-shm"] {
+        remove_if_there(&with_suffix(path, leftover))?;
     }
     let mut connection = open_sqlite(&unfinished)?;
     connection.batch_execute("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;")?;
@@ -63,6 +61,15 @@ fn create_sqlite(path: &Path) -> Result<(), StoreError> {
     std::fs::rename(&unfinished, path).map_err(|error| failed("rename", &unfinished, &error))?;
     // The folder entry is flushed by the first commit: SQLite flushes the folder with a new log.
     Ok(())
+}
+
+fn remove_if_there(path: &Path) -> Result<(), StoreError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(failed("remove", path, &error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// `path` with something behind its last part.

@@ -123,6 +123,7 @@ fn an_unfinished_new_database_is_made_again() {
     let (folder, settings, _) = each_database().remove(0);
     std::fs::write(folder.path().join("espejo.db-new"), b"half of something").unwrap();
     std::fs::write(folder.path().join("espejo.db"), b"").unwrap();
+    std::fs::write(folder.path().join("espejo.db-wal"), b"log of a deleted file").unwrap();
     let store = Store::open_blocking(&settings).unwrap();
     assert_eq!(store.read_blocking(crate::packages::count).unwrap(), 0);
     assert!(!folder.path().join("espejo.db-new").exists());

@@ -98,7 +98,7 @@ impl StoreWriter {
     /// Those of the database.
     pub fn idle_blocking(&mut self) -> Result<(), StoreError> {
         if self.wrote && self.wal_bytes() > WAL_WORTH_BYTES {
-            self.checkpoint_blocking("PRAGMA wal_checkpoint(PASSIVE)")?;
+            self.checkpoint_blocking()?;
         }
         self.wrote = false;
         Ok(())
@@ -117,15 +117,18 @@ impl StoreWriter {
     /// A failed checkpoint loses nothing, so the commit before it stays a success.
     fn limit_wal_blocking(&mut self) {
         if self.wal_bytes() > WAL_CEILING_BYTES
-            && let Err(error) = self.checkpoint_blocking("PRAGMA wal_checkpoint(TRUNCATE)")
+            && let Err(error) = self.checkpoint_blocking()
         {
             tracing::warn!(%error, "the write-ahead log of the database could not be emptied");
         }
     }
 
-    fn checkpoint_blocking(&mut self, statement: &str) -> Result<(), StoreError> {
+    /// Passive: it never waits for a reader. The log is cut when the next commit starts it over.
+    fn checkpoint_blocking(&mut self) -> Result<(), StoreError> {
         match &mut self.connection {
-            Some(AnyConnection::Sqlite(sqlite)) => Ok(sqlite.batch_execute(statement)?),
+            Some(AnyConnection::Sqlite(sqlite)) => {
+                Ok(sqlite.batch_execute("PRAGMA wal_checkpoint(PASSIVE)")?)
+            }
             _ => Ok(()),
         }
     }

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 
 use super::enqueue::{save_merged, take_in, waiting_twin};
-use super::list::{find, is};
+use super::list::{find, is_finished};
 use super::logs;
 use super::row::{TaskRow, without_nul};
 use crate::change::{TaskEnd, TaskId};
@@ -184,10 +184,9 @@ pub fn delete_finished_before(
     connection: &mut AnyConnection,
     at_ms: i64,
 ) -> Result<usize, StoreError> {
-    let ended = || is(TaskState::Success).or(is(TaskState::Error));
-    let old = tasks::table.filter(ended()).filter(tasks::updated_at_ms.lt(at_ms));
+    let old = tasks::table.filter(is_finished()).filter(tasks::updated_at_ms.lt(at_ms));
     let ids = old.select(tasks::id);
     diesel::delete(task_logs::table.filter(task_logs::task_id.eq_any(ids))).execute(connection)?;
-    let old = tasks::table.filter(ended()).filter(tasks::updated_at_ms.lt(at_ms));
+    let old = tasks::table.filter(is_finished()).filter(tasks::updated_at_ms.lt(at_ms));
     Ok(diesel::delete(old).execute(connection)?)
 }

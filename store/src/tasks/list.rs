@@ -27,9 +27,7 @@ pub struct TaskFilter {
 }
 
 /// How the queue is.
-#[derive(
-    Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct TaskCounts {
     /// Waiting, those for later included.
     pub waiting: i64,
@@ -51,6 +49,11 @@ pub(super) fn is(state: TaskState) -> SqlLiteral<Bool> {
         TaskState::Success => "tasks.state = 'success'",
         TaskState::Error => "tasks.state = 'error'",
     })
+}
+
+/// Ended well or badly, in the words of the partial index.
+pub(super) fn is_finished() -> SqlLiteral<Bool> {
+    sql("tasks.state IN ('success', 'error')")
 }
 
 /// The task with this id.
@@ -89,11 +92,19 @@ pub fn list(
 /// Those of the database.
 pub fn counts(connection: &mut AnyConnection) -> Result<TaskCounts, StoreError> {
     let now = dialect::now_ms(connection)?;
-    let ended =
-        |state| tasks::table.filter(is(state)).filter(tasks::updated_at_ms.ge(now - HOUR_MS));
+    let ended = |state| {
+        let recent =
+            tasks::table.filter(is_finished()).filter(tasks::updated_at_ms.ge(now - HOUR_MS));
+        recent.filter(is(state))
+    };
     let waiting = tasks::table.filter(is(TaskState::Waiting));
-    let oldest = tasks::table.filter(is(TaskState::Waiting)).select(tasks::created_at_ms);
-    let oldest = oldest.order(tasks::created_at_ms).first::<i64>(connection).optional()?;
+    let first = tasks::table.filter(is(TaskState::Waiting)).select(diesel::dsl::min(tasks::id));
+    let oldest = match first.get_result::<Option<String>>(connection)? {
+        Some(id) => {
+            tasks::table.find(id).select(tasks::created_at_ms).first(connection).optional()?
+        }
+        None => None,
+    };
     Ok(TaskCounts {
         waiting: waiting.count().get_result(connection)?,
         processing: tasks::table
@@ -102,7 +113,7 @@ pub fn counts(connection: &mut AnyConnection) -> Result<TaskCounts, StoreError> 
             .get_result(connection)?,
         success_last_hour: ended(TaskState::Success).count().get_result(connection)?,
         error_last_hour: ended(TaskState::Error).count().get_result(connection)?,
-        oldest_waiting_ms: oldest.map(|created| (now - created).max(0)),
+        oldest_waiting_ms: oldest.map(|created: i64| (now - created).max(0)),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Reading JSON objects member by member, values left as raw slices of the input.
 //!
-//! serde_json's `RawValue` visitor does the same at 0.9 GB/s; a mirror spends much of its
+//! serde_json's `RawValue` visitor does the same at half the speed; a mirror spends much of its
 //! time here, so the tokenizer is our own and gives the same answers (property tests compare
 //! them). Text that came through [`Cursor`] once is valid JSON for good, so its slices can
 //! be spliced into an answer.

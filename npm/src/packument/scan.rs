@@ -67,9 +67,8 @@ fn build<'a>(
             _ => {}
         }
     }
-    for (key, value) in versions {
-        scan.versions.push(VersionEntry { key, raw: raw(value)? });
-    }
+    let entry = |(key, value): Member<'a>| Ok(VersionEntry { key, raw: raw(value)? });
+    scan.versions = versions.into_iter().map(entry).collect::<Result<_, ScanError>>()?;
     scan.version_index = index_last_wins(&mut scan.versions, |entry| &entry.key);
     skip_odd_versions(&mut scan);
     Ok(scan)

@@ -60,6 +60,8 @@ impl TemporaryFile {
         }
         let naming = self.inner.naming.lock();
         fs::rename(&self.path, &target).map_err(|e| failed("name blob", &target, &e))?;
+        // What stood there before, perhaps damaged, is read no more.
+        self.inner.handles.remove(&FileKey::Own(digest));
         drop(naming);
         self.named = true;
         if let Some(parent) = parents.first() {

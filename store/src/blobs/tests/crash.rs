@@ -172,3 +172,18 @@ async fn a_damaged_record_is_found_and_never_served() {
     }
     victim.assert_readable(&store).await;
 }
+
+#[tokio::test]
+async fn a_damaged_large_blob_is_replaced_by_storing_it_again() {
+    let folder = TempDir::new().unwrap();
+    let store = open(folder.path());
+    let held = put(&store, 1, 2 << 20).await;
+    held.assert_readable(&store).await;
+    let path = store.own_path(&held.digest);
+    fs::write(&path, vec![0; 2 << 20]).unwrap();
+    assert_ne!(held.read(&store).await.unwrap(), held.bytes);
+    fs::write(&path, vec![0; 1 << 20]).unwrap();
+    let short = held.read(&store).await;
+    assert!(matches!(short, Err(BlobError::Damaged { .. })), "{short:?}");
+    put(&store, 1, 2 << 20).await.assert_readable(&store).await;
+}

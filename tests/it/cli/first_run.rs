@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use super::setting;
-use crate::harness::Finished;
+use crate::harness::{Finished, until};
 
 /// Runs `serve` until it is ready, stops it, and returns what it said.
 fn first_run(espejo: &crate::harness::Espejo, arguments: &[&str]) -> String {
@@ -31,7 +31,7 @@ fn the_first_run_says_where_everything_is_and_how_to_use_it() {
     let (upstream, _folder, espejo) = setting();
     let url = upstream.url();
     let said = first_run(&espejo, &["serve", "--listen", "127.0.0.1:0", "--upstream", &url]);
-    for word in ["espejo ", "Registry    http://127.0.0.1:", "Upstream    ", url.as_str(), "Storage     ", "SQLite", "Sync        exist", "Use it      npm install --registry=http://127.0.0.1:", "Admin       token in ", "admin.token", "Ready in "] {
+    for word in ["espejo ", "Registry    http://127.0.0.1:", "Upstream    ", url.as_str(), "Storage     ", "SQLite", "Sync        exist", "Use it      npm install --registry=http://127.0.0.1:", "Admin       ", "token in ", "admin.token", "Ready in "] {
         assert!(said.contains(word), "{word:?} is missing in\n{said}");
     }
     assert!(!said.contains("Dashboard"), "there are no pages yet:\n{said}");
@@ -57,9 +57,17 @@ fn the_upstream_is_found_where_npm_looks() {
     assert!(said.contains("line 2"), "{said}");
 }
 
-#[test]
-fn without_an_upstream_it_serves_and_says_that_sync_is_paused() {
-    let (_upstream, _folder, espejo) = setting();
-    let said = first_run(&espejo, &["serve", "--listen", "127.0.0.1:0"]);
-    assert!(said.contains("--upstream"), "{said}");
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_upstream_it_serves_and_says_that_sync_is_paused() {
+    let (_upstream, folder, espejo) = setting();
+    let log = folder.path().join("log");
+    let serving = espejo.serve_logging_to(&log, &[]);
+    until("the warning", || async {
+        std::fs::read_to_string(&log).ok().filter(|log| log.contains("sync is paused"))
+    })
+    .await;
+    let log = std::fs::read_to_string(&log).expect("the log");
+    assert!(log.contains("NO_UPSTREAM") && log.contains("--upstream URL"), "{log}");
+    serving.get("/-/ping").send().await.expect(200);
+    serving.get("/lamp").send().await.expect(503);
 }

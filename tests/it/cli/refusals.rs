@@ -29,7 +29,7 @@ fn an_unknown_setting_stops_with_its_place_and_the_nearest_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_data_folder_in_use_is_ten_and_names_the_process() {
     let (upstream, _folder, espejo) = setting();
-    let serving = espejo.serve(&upstream.url(), &[]);
+    let serving = espejo.serve(&upstream.url());
     let ended = espejo.run(&["serve", "--listen", "127.0.0.1:0"]).expect(10);
     assert!(ended.stderr.contains(&format!("process {}", serving.pid())), "{}", ended.stderr);
     assert!(ended.stderr.contains("--data"), "{}", ended.stderr);

@@ -111,22 +111,33 @@ pub struct Serving {
 
 impl Espejo {
     /// Starts `serve` on a free port in front of an upstream and waits until it is ready.
-    pub fn serve(&self, upstream: &str, more: &[&str]) -> Serving {
-        let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--upstream", upstream];
+    pub fn serve(&self, upstream: &str) -> Serving {
+        self.serve_to(Stdio::null(), &["--upstream", upstream])
+    }
+
+    /// The same with other arguments, and what it logs in a file.
+    pub fn serve_logging_to(&self, log: &Path, arguments: &[&str]) -> Serving {
+        self.serve_to(std::fs::File::create(log).expect("a file").into(), arguments)
+    }
+
+    fn serve_to(&self, log: Stdio, more: &[&str]) -> Serving {
+        let mut arguments = vec!["serve", "--listen", "127.0.0.1:0"];
         arguments.extend(more);
         let mut command = self.command(&arguments);
-        command.env("ESPEJO_OPS_LISTEN", "").stderr(Stdio::inherit());
+        command.env("ESPEJO_OPS_LISTEN", "").stderr(log);
         let mut child = command.spawn().expect("the program starts");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        let mut said = String::new();
+        let (mut said, mut address) = (String::new(), None);
         let address = loop {
             let Some(Ok(line)) = lines.next() else { panic!("serve ended: {said}") };
             said.push_str(&line);
             said.push('\n');
             if let Some(rest) = line.trim().strip_prefix("Registry") {
                 let url: url::Url = rest.trim().parse().expect("an address");
-                let port = url.port().expect("a port");
-                break SocketAddr::from(([127, 0, 0, 1], port));
+                address = url.port().map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+            }
+            if line.contains("Ready in") {
+                break address.expect("an address before it is ready");
             }
         };
         // What comes later must find a reader, or the pipe would fill.

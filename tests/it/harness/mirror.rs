@@ -134,6 +134,8 @@ impl TestMirror {
         let served = tokio::spawn(server::run(self.settings.serve.clone(), engine, ready));
         let running = running.await.expect("a server that starts");
         let (address, stop) = (running.listen, running.stop);
+        // A restart keeps the port: it is part of the documents' addresses.
+        self.settings.serve.listen = address;
         self.running = Some(Running { served, stop, engine: handle, address });
     }
 
@@ -168,11 +170,6 @@ impl TestMirror {
     /// The store.
     pub fn store(&self) -> Store {
         self.engine().store().clone()
-    }
-
-    /// The data folder.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     /// Where it listens.
@@ -258,7 +255,8 @@ impl TestMirror {
     /// The rows of a package's versions.
     pub async fn versions(&self, name: &str) -> Vec<VersionRow> {
         let name = PackageName::parse(name).expect("a name");
-        let found = self.store().read(move |connection| {
+        let store = self.store();
+        let found = store.read(move |connection| {
             match packages::find(connection, &name)? {
                 Some(row) => versions::of_package(connection, row.id),
                 None => Ok(Vec::new()),
@@ -278,7 +276,8 @@ impl TestMirror {
     /// panic, no unfinished file.
     pub async fn finish(mut self) {
         let engine = self.engine();
-        let status = until("an idle engine", || async {
+        let engine = &engine;
+        let status = until("an idle engine", || async move {
             let status = engine.describe().await.expect("an engine that answers");
             (status.tasks.processing == 0).then_some(status)
         })
@@ -292,7 +291,6 @@ impl TestMirror {
             }
         });
         assert!(restarts.is_empty(), "parts that panicked: {restarts:?} in {status:#}");
-        drop(engine);
         self.stop().await;
         let unfinished = files(self.folder.path(), |name| {
             name.contains("tmp") || name.contains("temp") || name.ends_with(".part")

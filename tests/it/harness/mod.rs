@@ -8,10 +8,10 @@ mod package;
 mod upstream;
 mod upstream_http;
 
-pub use child::{Espejo, Finished, Serving};
-pub use client::{Answer, Request};
+pub use child::{Espejo, Finished};
+pub use client::Request;
 pub use mirror::{TestMirror, files};
-pub use package::{Package, Version, gunzip, gzip, noise, shasum, sri};
+pub use package::{Package, Version, gzip, noise, shasum, sri};
 pub use upstream::{Asked, FakeUpstream, Fault};
 
 use std::time::Duration;

@@ -25,10 +25,9 @@ fn synced(upstream: &FakeUpstream) -> (tempfile::TempDir, Espejo) {
 
 /// Flips one bit in the middle of these bytes, wherever on the disk they are.
 fn rot(folder: &Path, bytes: &[u8]) {
-    let needle = &bytes[..bytes.len().min(64)];
     for path in files(&folder.join("blobs"), |_| true) {
         let content = std::fs::read(&path).expect("a file");
-        let found = content.windows(needle.len()).position(|window| window == needle);
+        let found = content.windows(bytes.len()).position(|window| window == bytes);
         if let Some(at) = found {
             let middle = at + bytes.len() / 2;
             let file = std::fs::OpenOptions::new().write(true).open(&path).expect("a file");
@@ -66,7 +65,7 @@ fn a_rotten_byte_is_found_by_verify_and_repaired_from_upstream() {
     let report = report.lines().pop().expect("a summary");
     let mut found = damaged(&report);
     found.sort();
-    let expected = [(all[6].name.clone(), "1.0.0".into()), (all[3].name.clone(), "1.2.0".into())];
+    let expected = [("large".to_owned(), "1.0.0".to_owned()), ("p3".into(), "1.2.0".into())];
     assert_eq!(found, expected, "{report}");
     espejo.run(&["verify", "--repair"]).expect(0);
     espejo.run(&["verify", "--json"]).expect(0);
@@ -86,7 +85,7 @@ async fn a_rotten_tarball_never_reaches_a_reader() {
         rot(folder.path(), &package.get(version).tarball);
     }
     espejo.run(&["verify"]).expect(6);
-    let serving = espejo.serve(&upstream.url(), &[]);
+    let serving = espejo.serve(&upstream.url());
     for (package, version) in damaged {
         let expected = &package.get(version).tarball;
         let answer = serving.get(&package.tarball_path(version)).send().await;

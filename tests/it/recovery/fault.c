@@ -5,8 +5,7 @@
  * FAULT_AT      which operation meets the fault, from 1; 0 = none
  * FAULT_ACTION  kill: the process dies before the operation
  *               torn: the first half of a write happens, then the process dies
- *               full: "no space left on device", once      full-on: from there on
- *               eio:  input/output error, once
+ *               full: it fails once with "no space left on device"
  * FAULT_WHILE   a path: while it exists, every operation that needs space fails as with a full disk
  * FAULT_COUNT   a file whose first eight bytes count the operations
  */
@@ -27,7 +26,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum action { NONE, KILL, TORN, FULL, FULL_ON, EIO_ONCE };
+enum action { NONE, KILL, TORN, FULL };
 
 static const char *folder, *full_while;
 static size_t folder_length;
@@ -46,8 +45,6 @@ __attribute__((constructor)) static void begin(void) {
     if (what && !strcmp(what, "kill")) action = KILL;
     if (what && !strcmp(what, "torn")) action = TORN;
     if (what && !strcmp(what, "full")) action = FULL;
-    if (what && !strcmp(what, "full-on")) action = FULL_ON;
-    if (what && !strcmp(what, "eio")) action = EIO_ONCE;
     if (file) {
         int fd = open(file, O_RDWR);
         void *map = fd < 0 ? MAP_FAILED
@@ -89,16 +86,14 @@ static int meet(int needs_space) {
         errno = ENOSPC;
         return -1;
     }
-    if (!fault_at || now < fault_at || (now > fault_at && action != FULL_ON)) return 0;
+    if (now != fault_at) return 0;
     switch (action) {
     case KILL: die();
     case TORN: return 1;
     case FULL:
-    case FULL_ON:
         if (!needs_space) return 0;
         errno = ENOSPC;
         return -1;
-    case EIO_ONCE: errno = EIO; return -1;
     default: return 0;
     }
 }

@@ -15,8 +15,6 @@ pub enum Action {
     Torn,
     /// It fails once for want of space.
     Full,
-    /// It and all that follow fail for want of space.
-    FullOn,
 }
 
 impl Action {
@@ -25,7 +23,6 @@ impl Action {
             Self::Kill => "kill",
             Self::Torn => "torn",
             Self::Full => "full",
-            Self::FullOn => "full-on",
         }
     }
 }

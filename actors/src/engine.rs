@@ -171,7 +171,8 @@ fn start_actors(settings: &EngineSettings, common: &Common) -> Addresses {
     let writer = MetadataWriter::start(common.store.clone());
     let committer = Supervisor::start({
         let (write, idle) = (writer.clone().recipient(), writer.recipient());
-        move |_| Committer::new(write, idle)
+        let events = common.events.clone();
+        move |_| Committer::new(write, idle, events)
     });
     let queue = Supervisor::start({
         let (committer, worker) = (committer.clone().recipient(), settings.worker_name.clone());

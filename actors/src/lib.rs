@@ -35,6 +35,7 @@ pub mod events;
 pub mod fetch_through;
 mod handle;
 pub mod janitor;
+mod known;
 pub mod log_writer;
 pub mod metadata_writer;
 mod parking;

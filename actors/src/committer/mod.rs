@@ -15,10 +15,12 @@ use actix::{
     Actor, ActorFutureExt, AsyncContext, Context, Handler, MailboxError, MessageResult, Recipient,
     ResponseFuture, SpawnHandle, Supervised, WrapFuture,
 };
+use npm::PackageName;
 use store::{BatchOutcome, CommitBatch, Committed, PackageChange, WriteFn};
-use tokio::sync::oneshot;
+use tokio::sync::{broadcast, oneshot};
 
 pub use self::messages::{Commit, CommitError, CommitterStatus, DescribeCommitter, Drain, Write};
+use crate::events::EngineEvent;
 use crate::metadata_writer::{FailedBatch, Idle, WriteBatch};
 use crate::supervision::{RestartBackoff, guarded};
 
@@ -37,6 +39,7 @@ type WriteAnswer = oneshot::Sender<Result<(), CommitError>>;
 pub struct Committer {
     writer: Recipient<WriteBatch>,
     idle: Recipient<Idle>,
+    events: broadcast::Sender<EngineEvent>,
     changes: Vec<(PackageChange, ChangeAnswer)>,
     writes: Vec<(WriteFn, WriteAnswer)>,
     writing: bool,
@@ -47,11 +50,17 @@ pub struct Committer {
 }
 
 impl Committer {
-    /// A committer that writes through `writer` and tells it through `idle` when all is quiet.
-    pub fn new(writer: Recipient<WriteBatch>, idle: Recipient<Idle>) -> Self {
+    /// A committer that writes through `writer`, tells it through `idle` when all is quiet, and
+    /// tells `events` of every change that is durable.
+    pub fn new(
+        writer: Recipient<WriteBatch>,
+        idle: Recipient<Idle>,
+        events: broadcast::Sender<EngineEvent>,
+    ) -> Self {
         Self {
             writer,
             idle,
+            events,
             changes: Vec::new(),
             writes: Vec::new(),
             writing: false,
@@ -71,7 +80,7 @@ impl Committer {
             return;
         }
         let (changes, change_answers): (Vec<_>, Vec<_>) =
-            self.changes.drain(..self.next_changes()).unzip();
+            self.changes.drain(..self.next_changes()).map(named).unzip();
         let (writes, write_answers): (Vec<_>, Vec<_>) = self.writes.drain(..).unzip();
         self.send(CommitBatch { writes, changes }, Answers { change_answers, write_answers }, ctx);
     }
@@ -120,9 +129,15 @@ impl Committer {
     }
 
     fn answer(&mut self, outcome: BatchOutcome, answers: Answers) {
-        for (result, answer) in outcome.changes.into_iter().zip(answers.change_answers) {
+        for (result, (name, answer)) in outcome.changes.into_iter().zip(answers.change_answers) {
             self.status.changes += 1;
-            self.status.failed += u64::from(result.is_err());
+            match &result {
+                Ok(committed) => {
+                    let seq = committed.local_seq;
+                    let _ = self.events.send(EngineEvent::Committed { seq, name });
+                }
+                Err(_) => self.status.failed += 1,
+            }
             let _ = answer.send(result.map_err(CommitError::from));
         }
         for (result, answer) in outcome.writes.into_iter().zip(answers.write_answers) {
@@ -142,7 +157,7 @@ impl Committer {
         let pairs = failed.changes.into_iter().zip(answers.change_answers);
         // a full disk or a lost database is nobody's guilt: halving would only repeat it
         if pairs.len() <= 1 || matches!(error, CommitError::DiskFull(_)) || error.is_retryable() {
-            for (_, answer) in pairs {
+            for (_, (_, answer)) in pairs {
                 self.status.failed += 1;
                 let _ = answer.send(Err(error.clone()));
             }
@@ -152,7 +167,7 @@ impl Committer {
         let half = pairs.len().div_ceil(2);
         let mut again: Vec<_> = pairs.collect();
         let later = again.split_off(half);
-        self.changes.splice(0..0, later);
+        self.changes.splice(0..0, later.into_iter().map(|(change, (_, answer))| (change, answer)));
         let (changes, change_answers) = again.into_iter().unzip();
         let answers = Answers { change_answers, write_answers: Vec::new() };
         self.send(CommitBatch { writes: Vec::new(), changes }, answers, ctx);
@@ -171,15 +186,22 @@ impl Committer {
     }
 }
 
+fn named(
+    (change, answer): (PackageChange, ChangeAnswer),
+) -> (PackageChange, (PackageName, ChangeAnswer)) {
+    let name = change.name.clone();
+    (change, (name, answer))
+}
+
 /// Who waits for the batch in flight.
 struct Answers {
-    change_answers: Vec<ChangeAnswer>,
+    change_answers: Vec<(PackageName, ChangeAnswer)>,
     write_answers: Vec<WriteAnswer>,
 }
 
 impl Answers {
     fn fail_all(self, error: &CommitError) {
-        for answer in self.change_answers {
+        for (_, answer) in self.change_answers {
             let _ = answer.send(Err(error.clone()));
         }
         for answer in self.write_answers {

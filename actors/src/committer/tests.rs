@@ -49,7 +49,9 @@ impl Handler<Idle> for FakeWriter {
 
 fn start(writer: FakeWriter) -> Addr<Committer> {
     let writer = writer.start();
-    Supervisor::start(move |_| Committer::new(writer.clone().recipient(), writer.recipient()))
+    Supervisor::start(move |_| {
+        Committer::new(writer.clone().recipient(), writer.recipient(), broadcast::channel(8).0)
+    })
 }
 
 fn change(name: &str) -> PackageChange {

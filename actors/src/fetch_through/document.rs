@@ -4,15 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use npm::{PackageName, PackumentScan, Sha512Digest};
-use store::{Committed, DocumentChange, DocumentEncoding, PackageChange, StoreError, Validators};
+use npm::PackageName;
+use store::{Committed, DocumentEncoding, Validators};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::flight::Landing;
-use super::rows::Known;
 use super::{FetchThroughDeps, MissError};
-use crate::change_builder::{DocumentPlan, plan_document};
+use crate::change_builder::DocumentPlan;
 use crate::committer::CommitError;
+use crate::known::Known;
 use crate::upstream::{
     FREE_BODY_BYTES, FetchedDocument, PackumentAnswer, UpstreamError, Urgency, in_place, inflate,
 };
@@ -110,7 +110,7 @@ async fn try_fetch(
         let why = "304 (not modified) for a request without conditions";
         return Err(UpstreamError::BadBody(String::from(why)).into());
     };
-    let plan = plan(&known, &fetched)?;
+    let plan = known.plan(&fetched)?;
     let (committed, commit) = watch::channel(CommitState::Pending);
     landing.succeed(Arc::new(MissDocument {
         name: name.clone(),
@@ -159,18 +159,6 @@ async fn already_here(deps: &FetchThroughDeps, known: &Known) -> Option<MissDocu
     })
 }
 
-/// Scans and compares; refuses what is not this package's document.
-fn plan(known: &Known, fetched: &FetchedDocument) -> Result<DocumentPlan, MissError> {
-    in_place(fetched.body.len(), || {
-        let name = &known.name;
-        let scan = PackumentScan::parse(&fetched.body).map_err(|error| {
-            MissError::BadUpstream(format!("the document of {name} cannot be read: {error}"))
-        })?;
-        plan_document(name, &scan, &known.versions)
-            .map_err(|refused| MissError::BadUpstream(refused.to_string()))
-    })
-}
-
 /// Stores the bytes and commits what they mean.
 async fn keep(
     deps: &FetchThroughDeps,
@@ -185,37 +173,8 @@ async fn keep(
     for alarm in &plan.alarms {
         tracing::warn!(package.name = %known.name, alarm, "upstream contradicts itself");
     }
-    let change = stored_change(deps, known, fetched, plan, cause).await?;
+    let change = known.with_document(&deps.store, fetched, plan, cause).await?;
     (deps.commit)(change).await
-}
-
-async fn stored_change(
-    deps: &FetchThroughDeps,
-    known: &Known,
-    fetched: FetchedDocument,
-    plan: DocumentPlan,
-    cause: &'static str,
-) -> Result<PackageChange, StoreError> {
-    let digest = in_place(fetched.stored.len(), || Sha512Digest::of(&fetched.stored));
-    let held = known.row.as_ref().and_then(|row| row.document.as_ref());
-    let document = match held {
-        Some(held) if held.digest == digest => None,
-        _ => {
-            let location = deps.store.blobs().put(digest, fetched.stored.clone()).await?;
-            Some(DocumentChange {
-                digest,
-                location,
-                encoding: fetched.encoding,
-                stored_bytes: location.length,
-                body_bytes: i64::try_from(fetched.body.len()).unwrap_or(i64::MAX),
-                upstream_rev: plan.upstream_rev.clone(),
-                dist_tags: plan.dist_tags.clone(),
-                modified: plan.modified.clone(),
-                status: plan.status,
-            })
-        }
-    };
-    Ok(known.changed(plan, document, fetched.validators, cause))
 }
 
 pub(super) async fn revalidate(
@@ -267,7 +226,7 @@ async fn revalidate_once(
             Ok((deps.commit)(known.touched(validators, "sync")).await)
         }
         Ok(PackumentAnswer::Found(fetched)) => {
-            let plan = plan(&known, &fetched)?;
+            let plan = known.plan(&fetched)?;
             Ok(keep(deps, &known, fetched, plan, "sync").await)
         }
         Err(failure @ (UpstreamError::NotFound | UpstreamError::Gone { .. })) => {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use store::{StoreError, blobs::BlobError};
 
+use crate::known::UnusableDocument;
 use crate::upstream::UpstreamError;
 
 /// What a reader is told to wait when nobody said how long.
@@ -46,6 +47,12 @@ pub enum MissError {
 impl MissError {
     pub(super) fn unavailable(reason: impl Into<String>) -> Self {
         Self::Unavailable { reason: reason.into(), retry_after: COME_BACK }
+    }
+}
+
+impl From<UnusableDocument> for MissError {
+    fn from(refused: UnusableDocument) -> Self {
+        Self::BadUpstream(refused.0)
     }
 }
 

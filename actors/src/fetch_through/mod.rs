@@ -28,6 +28,7 @@ use store::{Committed, PackageChange, Store};
 use tokio::runtime::Handle;
 
 use crate::committer::CommitError;
+use crate::known::Known;
 use crate::upstream::{Upstream, Urgency};
 
 pub use document::MissDocument;
@@ -225,7 +226,7 @@ impl FetchThrough {
         }
         let store = self.shared.deps.store.clone();
         let to_read = name.clone();
-        let known = self.on_runtime(async move { rows::Known::read(&store, &to_read).await });
+        let known = self.on_runtime(async move { Known::read(&store, &to_read).await });
         if known.await?.row.is_some() {
             return Ok(None);
         }

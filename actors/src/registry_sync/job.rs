@@ -2,26 +2,24 @@
 
 use std::collections::HashSet;
 
-use npm::{PackageName, PackumentScan, Sha512Digest};
-use store::packages::PackageRow;
+use npm::PackageName;
 use store::tasks::{self, NewTask, TaskOptions, TaskRow};
-use store::versions::{self, VersionRow};
 use store::{
-    Committed, DocumentChange, Keeping, PackageChange, StoreError, TaskEnd, TaskId, TaskState,
-    Validators, VersionChange, VersionState, packages,
+    Committed, Keeping, PackageChange, TaskEnd, TaskId, TaskState, Validators, VersionChange,
+    VersionState,
 };
 
 use super::JobDeps;
 use super::plan::{WantedRule, WantedVersions, settle_version};
 use super::settle::{JobError, JobFailure, JobResult};
 use super::tarballs::{self, HeldTarball, TarballFailure};
-use crate::change_builder::{DocumentPlan, plan_document};
-use crate::clock::now_ms;
+use crate::change_builder::DocumentPlan;
 use crate::committer::{Commit, CommitError};
 use crate::events::{EngineEvent, SyncSummary};
+use crate::known::Known;
 use crate::log_writer::TaskLog;
 use crate::task_queue::EnqueueTasks;
-use crate::upstream::{FetchedDocument, PackumentAnswer, Upstream, Urgency, in_place};
+use crate::upstream::{PackumentAnswer, Upstream, Urgency};
 
 /// A package may change while it is synced (a reader's miss); then the diff is made anew.
 const TRIES_ON_CONFLICT: usize = 4;
@@ -35,12 +33,6 @@ pub struct Synced {
     pub summary: SyncSummary,
     /// The last failure of a single version, if any.
     pub error: Option<String>,
-}
-
-/// What was known of the package before.
-struct Known {
-    row: Option<PackageRow>,
-    versions: Vec<VersionRow>,
 }
 
 /// Syncs the package of one claimed task.
@@ -73,7 +65,7 @@ async fn try_sync(deps: &JobDeps, task: &TaskRow, log: &TaskLog) -> JobResult {
         return Err(JobError::Parked(reason).into());
     }
     let upstream = deps.upstream().ok_or(JobError::NoUpstream)?;
-    let known = read_known(deps, &task.name).await?;
+    let known = Known::read(&deps.store, &task.name).await?;
     let urgency = urgency(task);
     log.line(
         "🚧",
@@ -86,128 +78,45 @@ async fn try_sync(deps: &JobDeps, task: &TaskRow, log: &TaskLog) -> JobResult {
             std::process::id(),
         ),
     );
-    let validators = known.validators(task);
+    let validators = if task.options.force { Validators::default() } else { known.validators() };
     let answer = upstream.packument(&task.name, &validators, urgency).await?;
-    let mut change = known.unchanged(task, deps);
-    let plan = match answer {
+    let sync = Sync { deps, task, log, upstream: &upstream, urgency, known: &known };
+    let mut dependencies = Vec::new();
+    let mut change = match answer {
         PackumentAnswer::NotModified { validators } => {
             log.line("🟢", "HTTP 304, the document is unchanged");
-            change.validators = validators;
-            None
+            known.touched(validators, "sync")
         }
         PackumentAnswer::Found(fetched) => {
-            Some(take_document(deps, task, &known, fetched, &mut change, log).await?)
+            log.line(
+                "🟢",
+                format_args!(
+                    "HTTP 200, body size: {}, stored as {} bytes",
+                    fetched.body.len(),
+                    fetched.stored.len()
+                ),
+            );
+            let mut plan = known.plan(&fetched)?;
+            sync.log_plan(&plan);
+            dependencies = std::mem::take(&mut plan.dependencies);
+            known.with_document(&deps.store, fetched, plan, "sync").await?
         }
     };
-    let sync = Sync { deps, task, log, upstream: &upstream, urgency, known: &known };
-    sync.finish(change, plan).await
+    change.keep = keep(&known, task);
+    sync.finish(change, dependencies).await
+}
+
+/// How much of the package is kept from now on.
+fn keep(known: &Known, task: &TaskRow) -> Keeping {
+    let asked = match task.options.specific_versions {
+        Some(_) => Keeping::Cached, // these versions only, not every one to come
+        None => task.options.keep,
+    };
+    known.row.as_ref().map_or(asked, |row| row.keep.raised_by(asked))
 }
 
 fn urgency(task: &TaskRow) -> Urgency {
     if task.priority == tasks::PRIORITY_PEOPLE { Urgency::Person } else { Urgency::Background }
-}
-
-async fn read_known(deps: &JobDeps, name: &PackageName) -> Result<Known, StoreError> {
-    let name = name.clone();
-    deps.store
-        .read(move |connection| {
-            let row = packages::find(connection, &name)?;
-            let versions = match &row {
-                Some(row) => versions::of_package(connection, row.id)?,
-                None => Vec::new(),
-            };
-            Ok(Known { row, versions })
-        })
-        .await
-}
-
-impl Known {
-    fn validators(&self, task: &TaskRow) -> Validators {
-        let held = self.row.as_ref().filter(|row| row.document.is_some() && !task.options.force);
-        held.map(|row| row.validators.clone()).unwrap_or_default()
-    }
-
-    fn keep(&self, task: &TaskRow) -> Keeping {
-        let asked = match task.options.specific_versions {
-            Some(_) => Keeping::Cached, // these versions only, not every one to come
-            None => task.options.keep,
-        };
-        self.row.as_ref().map_or(asked, |row| row.keep.raised_by(asked))
-    }
-
-    /// The change that says no more than "asked just now".
-    fn unchanged(&self, task: &TaskRow, deps: &JobDeps) -> PackageChange {
-        PackageChange {
-            name: task.name.clone(),
-            registry: deps.registry.to_string(),
-            keep: self.keep(task),
-            base_revision: self.row.as_ref().map(|row| row.revision),
-            document: None,
-            validators: self.row.as_ref().map(|row| row.validators.clone()).unwrap_or_default(),
-            checked_at_ms: now_ms(),
-            versions: Vec::new(),
-            removed_versions: Vec::new(),
-            blobs: Vec::new(),
-            reused: Vec::new(),
-            task: None,
-            cause: "sync",
-            alarms: Vec::new(),
-        }
-    }
-
-    fn held(&self) -> usize {
-        self.versions.iter().filter(|row| row.state == VersionState::Held).count()
-    }
-}
-
-/// Scans a new document, stores its bytes and fills in the change.
-async fn take_document(
-    deps: &JobDeps,
-    task: &TaskRow,
-    known: &Known,
-    fetched: FetchedDocument,
-    change: &mut PackageChange,
-    log: &TaskLog,
-) -> Result<DocumentPlan, JobError> {
-    let body_bytes = fetched.body.len();
-    log.line(
-        "🟢",
-        format_args!("HTTP 200, body size: {body_bytes}, stored as {} bytes", fetched.stored.len()),
-    );
-    let plan = in_place(body_bytes, || scan(task, known, &fetched))?;
-    change.validators = fetched.validators.clone();
-    let digest = Sha512Digest::of(&fetched.stored);
-    let held = known.row.as_ref().and_then(|row| row.document.as_ref());
-    if held.is_some_and(|held| held.digest == digest) {
-        return Ok(plan); // the same bytes again
-    }
-    let location =
-        deps.store.blobs().put(digest, fetched.stored.clone()).await.map_err(StoreError::from)?;
-    change.blobs.push((digest, location));
-    change.document = Some(DocumentChange {
-        digest,
-        location,
-        encoding: fetched.encoding,
-        stored_bytes: location.length,
-        body_bytes: i64::try_from(body_bytes).unwrap_or(i64::MAX),
-        upstream_rev: plan.upstream_rev.clone(),
-        dist_tags: plan.dist_tags.clone(),
-        modified: plan.modified.clone(),
-        status: plan.status,
-    });
-    Ok(plan)
-}
-
-fn scan(
-    task: &TaskRow,
-    known: &Known,
-    fetched: &FetchedDocument,
-) -> Result<DocumentPlan, JobError> {
-    let refused = |text: String| JobError::Refused(text);
-    let scan = PackumentScan::parse(&fetched.body).map_err(|error| {
-        refused(format!("the document of {} cannot be read: {error}", task.name))
-    })?;
-    plan_document(&task.name, &scan, &known.versions).map_err(|error| refused(error.to_string()))
 }
 
 /// The second half of a sync: tarballs, commit, dependencies.
@@ -221,24 +130,13 @@ struct Sync<'a> {
 }
 
 impl Sync<'_> {
-    async fn finish(&self, mut change: PackageChange, plan: Option<DocumentPlan>) -> JobResult {
+    async fn finish(&self, mut change: PackageChange, dependencies: Vec<String>) -> JobResult {
         let mut summary = SyncSummary::default();
-        let mut dependencies = Vec::new();
-        if let Some(plan) = plan {
-            self.log_plan(&plan);
-            change.versions = plan.versions;
-            change.removed_versions = plan.removed;
-            change.alarms = plan.alarms;
-            dependencies = plan.dependencies;
-        }
         let error = self.fetch_tarballs(&mut change, &mut summary).await;
         let error = error.map_err(|error| JobFailure { error, summary: summary.clone() })?;
         let failed_whole = error.is_some() && summary.versions_new + summary.versions_here == 0;
         let committed = self.commit(change, error.as_deref(), failed_whole, &summary).await;
-        let committed =
-            committed.map_err(|error| JobFailure { error, summary: summary.clone() })?;
-        let name = self.task.name.clone();
-        self.deps.tell(EngineEvent::Committed { seq: committed.local_seq, name });
+        committed.map_err(|error| JobFailure { error, summary: summary.clone() })?;
         if !self.task.options.skip_dependencies {
             self.enqueue_dependencies(dependencies).await;
         }
@@ -285,7 +183,8 @@ impl Sync<'_> {
         let rule =
             WantedRule { keep: change.keep, only: only.as_ref(), force: self.task.options.force };
         let mut wanted = WantedVersions::collect(rule, &mut change.versions, &self.known.versions);
-        summary.versions_here = u64::try_from(self.known.held()).unwrap_or(0);
+        let held = self.known.versions.iter().filter(|row| row.state == VersionState::Held).count();
+        summary.versions_here = u64::try_from(held).unwrap_or(0);
         for refused in change.versions.iter().filter(|row| row.state == VersionState::Failed) {
             let reason = refused.reason.as_deref().unwrap_or("its digest cannot be read");
             error = Some(self.version_failed(&refused.version, reason, summary));

@@ -10,6 +10,7 @@ use super::{JobDeps, JobEnd};
 use crate::clock::now_ms;
 use crate::committer::CommitError;
 use crate::events::{EngineEvent, SyncSummary};
+use crate::known::UnusableDocument;
 use crate::log_writer::TaskLog;
 use crate::task_queue::SettleTask;
 use crate::upstream::UpstreamError;
@@ -30,7 +31,7 @@ pub enum JobError {
     Upstream(#[from] UpstreamError),
     /// The document cannot be accepted.
     #[error("{0}")]
-    Refused(String),
+    Refused(#[from] UnusableDocument),
     /// The change could not be made durable.
     #[error("{0}")]
     Commit(#[from] CommitError),

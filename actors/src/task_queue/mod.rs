@@ -108,8 +108,7 @@ impl Handler<EnqueueTasks> for TaskQueue {
 
     fn handle(&mut self, message: EnqueueTasks, _: &mut Self::Context) -> Self::Result {
         let count = u64::try_from(message.tasks.len()).unwrap_or(u64::MAX);
-        let written =
-            self.write(move |connection| tasks::enqueue(connection, message.tasks));
+        let written = self.write(move |connection| tasks::enqueue(connection, message.tasks));
         Box::pin(written.into_actor(self).map(move |rows, this, ctx| {
             if rows.is_ok() {
                 guarded(this, ctx, |this, _| {

@@ -1,0 +1,118 @@
+//! What is known of a package, and the changes that follow from an answer of its upstream.
+//!
+//! Syncs and misses make the same rows because both come here.
+
+use npm::{PackageName, PackumentScan, Sha512Digest};
+use store::packages::{self, PackageRow};
+use store::versions::{self, VersionRow};
+use store::{DocumentChange, Keeping, PackageChange, Store, StoreError, Validators};
+
+use crate::change_builder::{DocumentPlan, plan_document};
+use crate::clock::now_ms;
+use crate::engine::DEFAULT_REGISTRY;
+use crate::upstream::{FetchedDocument, in_place};
+
+/// A document that cannot be read or is not this package's; the text names both and the rule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct UnusableDocument(pub String);
+
+/// A package with all rows of its versions.
+pub(crate) struct Known {
+    pub(crate) name: PackageName,
+    pub(crate) row: Option<PackageRow>,
+    pub(crate) versions: Vec<VersionRow>,
+}
+
+impl Known {
+    pub(crate) async fn read(store: &Store, name: &PackageName) -> Result<Self, StoreError> {
+        let name = name.clone();
+        store
+            .read(move |connection| {
+                let row = packages::find(connection, &name)?;
+                let versions = match &row {
+                    Some(row) => versions::of_package(connection, row.id)?,
+                    None => Vec::new(),
+                };
+                Ok(Self { name, row, versions })
+            })
+            .await
+    }
+
+    /// What a conditional request may carry.
+    pub(crate) fn validators(&self) -> Validators {
+        let held = self.row.as_ref().filter(|row| row.document.is_some());
+        held.map(|row| row.validators.clone()).unwrap_or_default()
+    }
+
+    /// A change that says "asked just now" and nothing else.
+    pub(crate) fn touched(&self, validators: Validators, cause: &'static str) -> PackageChange {
+        PackageChange {
+            name: self.name.clone(),
+            registry: self
+                .row
+                .as_ref()
+                .map_or_else(|| DEFAULT_REGISTRY.to_owned(), |row| row.registry.clone()),
+            keep: self.row.as_ref().map_or(Keeping::Cached, |row| row.keep),
+            base_revision: self.row.as_ref().map(|row| row.revision),
+            document: None,
+            validators,
+            checked_at_ms: now_ms(),
+            versions: Vec::new(),
+            removed_versions: Vec::new(),
+            blobs: Vec::new(),
+            reused: Vec::new(),
+            task: None,
+            cause,
+            alarms: Vec::new(),
+        }
+    }
+
+    /// Scans a new document and compares it with the rows.
+    ///
+    /// # Errors
+    /// When it cannot be read or is not this package's document.
+    pub(crate) fn plan(&self, fetched: &FetchedDocument) -> Result<DocumentPlan, UnusableDocument> {
+        in_place(fetched.body.len(), || {
+            let name = &self.name;
+            let scan = PackumentScan::parse(&fetched.body).map_err(|error| {
+                UnusableDocument(format!("the document of {name} cannot be read: {error}"))
+            })?;
+            plan_document(name, &scan, &self.versions)
+                .map_err(|refused| UnusableDocument(refused.to_string()))
+        })
+    }
+
+    /// Stores the bytes of a new document, unless they are held already, and makes the change
+    /// that says what they mean.
+    pub(crate) async fn with_document(
+        &self,
+        store: &Store,
+        fetched: FetchedDocument,
+        plan: DocumentPlan,
+        cause: &'static str,
+    ) -> Result<PackageChange, StoreError> {
+        let digest = in_place(fetched.stored.len(), || Sha512Digest::of(&fetched.stored));
+        let held = self.row.as_ref().and_then(|row| row.document.as_ref());
+        let mut change = self.touched(fetched.validators, cause);
+        if held.is_none_or(|held| held.digest != digest) {
+            let location = store.blobs().put(digest, fetched.stored).await?;
+            change.blobs.push((digest, location));
+            change.document = Some(DocumentChange {
+                digest,
+                location,
+                encoding: fetched.encoding,
+                stored_bytes: location.length,
+                body_bytes: i64::try_from(fetched.body.len()).unwrap_or(i64::MAX),
+                upstream_rev: plan.upstream_rev,
+                dist_tags: plan.dist_tags,
+                modified: plan.modified,
+                status: plan.status,
+            });
+        }
+        change.versions = plan.versions;
+        change.removed_versions = plan.removed;
+        change.alarms = plan.alarms;
+        Ok(change)
+    }
+}

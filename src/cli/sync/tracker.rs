@@ -152,17 +152,23 @@ impl Tracker {
     }
 
     /// The figures so far.
+    ///
+    /// A package may have several tasks, one of its own and some as a dependency; it counts once.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        let mut totals = Totals::default();
+        let mut packages: HashMap<&str, OfPackage> = HashMap::with_capacity(self.tasks.len());
         for task in self.tasks.values() {
+            packages.entry(&task.name).or_default().add(task);
+        }
+        let mut totals = Totals::default();
+        for package in packages.values() {
             totals.packages += 1;
-            totals.synced += u64::from(task.state == TaskState::Success);
-            totals.failed += u64::from(task.state == TaskState::Error);
-            totals.versions_new += task.summary.versions_new;
-            totals.versions_here += task.summary.versions_here;
-            totals.versions_failed += task.summary.versions_failed;
-            totals.bytes += if task.is_over() { task.summary.bytes } else { task.bytes };
+            totals.synced += u64::from(package.synced);
+            totals.failed += u64::from(package.failed && !package.synced);
+            totals.versions_new += package.versions_new;
+            totals.versions_here += package.versions.saturating_sub(package.versions_new);
+            totals.versions_failed += package.versions_failed;
+            totals.bytes += package.bytes;
         }
         totals
     }
@@ -230,6 +236,29 @@ impl Tracker {
     }
 }
 
+/// What the tasks of one package did together.
+#[derive(Debug, Default)]
+struct OfPackage {
+    synced: bool,
+    failed: bool,
+    versions_new: u64,
+    versions: u64,
+    versions_failed: u64,
+    bytes: u64,
+}
+
+impl OfPackage {
+    fn add(&mut self, task: &Tracked) {
+        let summary = &task.summary;
+        self.synced |= task.state == TaskState::Success;
+        self.failed |= task.state == TaskState::Error;
+        self.versions_new += summary.versions_new;
+        self.versions = self.versions.max(summary.versions_new + summary.versions_here);
+        self.versions_failed = self.versions_failed.max(summary.versions_failed);
+        self.bytes += if task.is_over() { summary.bytes } else { task.bytes };
+    }
+}
+
 fn apply(task: &mut Tracked, event: &EngineEvent) {
     match event {
         EngineEvent::TaskStarted { .. } => task.state = TaskState::Processing,
@@ -294,10 +323,14 @@ mod tests {
         TaskId(uuid::Uuid::from_u128(number))
     }
 
+    fn name(number: u128) -> String {
+        format!("lamp-{number}")
+    }
+
     fn ended(number: u128, state: TaskState, error: Option<&str>) -> EngineEvent {
         EngineEvent::TaskEnded {
             id: id(number),
-            name: PackageName::parse("lamp").unwrap(),
+            name: PackageName::parse(&name(number)).unwrap(),
             state,
             error: error.map(ToOwned::to_owned),
             summary: SyncSummary {
@@ -312,8 +345,8 @@ mod tests {
     #[test]
     fn events_and_rows_end_a_task_once() {
         let mut tracker = Tracker::default();
-        tracker.follow(id(1), "lamp", TaskState::Waiting);
-        tracker.follow(id(2), "lamp", TaskState::Waiting);
+        tracker.follow(id(1), &name(1), TaskState::Waiting);
+        tracker.follow(id(2), &name(2), TaskState::Waiting);
         assert_eq!(tracker.open(), 2);
         tracker.event(&ended(1, TaskState::Success, None));
         assert!(tracker.row(id(1), TaskState::Processing, None).is_none());
@@ -330,14 +363,30 @@ mod tests {
         let mut tracker = Tracker::default();
         assert!(tracker.event(&ended(7, TaskState::Success, None)).is_none());
         assert_eq!(tracker.totals(), Totals::default());
-        tracker.follow(id(7), "lamp", TaskState::Waiting);
+        tracker.follow(id(7), &name(7), TaskState::Waiting);
         assert_eq!((tracker.open(), tracker.totals().versions_here), (0, 90));
+    }
+
+    #[test]
+    fn a_package_with_several_tasks_counts_once() {
+        let mut tracker = Tracker::default();
+        for (number, versions_new, versions_here) in [(1, 61, 90), (2, 0, 151)] {
+            tracker.follow(id(number), "lamp", TaskState::Waiting);
+            let mut event = ended(number, TaskState::Success, None);
+            if let EngineEvent::TaskEnded { summary, .. } = &mut event {
+                *summary = SyncSummary { versions_new, versions_here, ..SyncSummary::default() };
+            }
+            tracker.event(&event);
+        }
+        let totals = tracker.totals();
+        assert_eq!((totals.packages, totals.synced), (1, 1));
+        assert_eq!((totals.versions_new, totals.versions_here), (61, 90));
     }
 
     #[test]
     fn a_task_put_back_is_still_open() {
         let mut tracker = Tracker::default();
-        tracker.follow(id(1), "lamp", TaskState::Waiting);
+        tracker.follow(id(1), &name(1), TaskState::Waiting);
         tracker.event(&ended(1, TaskState::Waiting, Some("later")));
         assert_eq!((tracker.open(), tracker.open_ids()), (1, vec![id(1)]));
     }
@@ -348,7 +397,7 @@ mod tests {
             let mut tracker = Tracker::default();
             for (number, (state, error)) in ends.iter().enumerate() {
                 let number = u128::try_from(number).unwrap();
-                tracker.follow(id(number), "lamp", TaskState::Waiting);
+                tracker.follow(id(number), &name(number), TaskState::Waiting);
                 tracker.event(&ended(number, *state, error.as_deref()));
             }
             tracker.exit()

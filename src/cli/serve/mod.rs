@@ -16,7 +16,7 @@ use sd_notify::NotifyState;
 use store::Store;
 use tokio::{
     runtime::{Builder, Runtime},
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
 };
 
@@ -106,6 +106,8 @@ struct Serving<'a> {
 
 impl Serving<'_> {
     async fn run(self, discover: bool) -> Outcome {
+        // First of all: a signal that comes during the start stops in order, too.
+        let signals = StopSignals::listen()?;
         let settings = upstream::settings(&self.config, &self.store)?;
         let ask_npm = settings.is_none() && discover;
         let engine = Engine::start(engine_settings(&self.config, settings), self.store.clone())
@@ -115,9 +117,9 @@ impl Serving<'_> {
         let (ready, is_ready) = oneshot::channel();
         let server = tokio::spawn(server::run(serve_settings(&self.config), engine, ready));
         if let Ok(running) = is_ready.await {
-            self.say_ready(&running, ask_npm);
-            follow_stop_signals(running.stop)?;
             reload::follow(self.request.clone(), self.config.clone(), handle.clone())?;
+            self.say_ready(&running, ask_npm);
+            signals.follow(running.stop);
             if ask_npm {
                 later_upstream::ask(&self.config, handle, self.output.json);
             }
@@ -160,27 +162,40 @@ fn tell_service_manager(state: NotifyState<'_>) {
     }
 }
 
-fn follow_stop_signals(stop: server::StopHandle) -> Result<(), Problem> {
-    let refused = |error| Problem::failed("cannot listen for signals").why(error);
-    let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
-    tokio::spawn(async move {
-        let mut times = 0_u32;
-        loop {
-            tokio::select! {
-                Some(()) = terminate.recv() => {}
-                Some(()) = interrupt.recv() => {}
-                else => return,
+/// SIGTERM and SIGINT, from the moment they are listened for.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> Result<Self, Problem> {
+        let refused = |error| Problem::failed("cannot listen for signals").why(error);
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(refused)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(refused)?,
+        })
+    }
+
+    /// Hands them on to the server: the first stops in order, the second at once.
+    fn follow(mut self, stop: server::StopHandle) {
+        tokio::spawn(async move {
+            let mut times = 0_u32;
+            loop {
+                tokio::select! {
+                    Some(()) = self.terminate.recv() => {}
+                    Some(()) = self.interrupt.recv() => {}
+                    else => return,
+                }
+                times += 1;
+                if times == 1 {
+                    tracing::info!("stopping; a second signal stops at once");
+                    tell_service_manager(NotifyState::Stopping);
+                }
+                stop.stop();
             }
-            times += 1;
-            if times == 1 {
-                tracing::info!("stopping; a second signal stops at once");
-                tell_service_manager(NotifyState::Stopping);
-            }
-            stop.stop();
-        }
-    });
-    Ok(())
+        });
+    }
 }
 
 fn refused(error: &ServeError) -> Problem {

@@ -31,7 +31,7 @@ impl Surroundings for Fake {
     }
 
     fn working_folder(&self) -> &Path {
-        Path::new("/work/app/src")
+        Path::new("/projects/app/src")
     }
 
     fn read_file(&self, path: &Path) -> Option<String> {
@@ -57,8 +57,8 @@ fn everywhere() -> Fake {
         .variable("HOME", "/home/ada")
         .variable("PATH", "/bin:/usr/bin")
         .file("/usr/bin/node", "")
-        .file("/work/app/package.json", "{}")
-        .file("/work/app/.npmrc", "registry=http://127.0.0.1:2/")
+        .file("/projects/app/package.json", "{}")
+        .file("/projects/app/.npmrc", "registry=http://127.0.0.1:2/")
         .file("/home/ada/.npmrc", "; mine\n\nregistry = http://127.0.0.1:3/")
         .file("/opt/node/etc/npmrc", "registry=http://127.0.0.1:4/")
 }
@@ -71,7 +71,7 @@ fn variable_project_user_and_global_are_asked_in_this_order() {
     assert_eq!(found(&fake), answer("http://127.0.0.1:1/", "npm config (NPM_Config_Registry)"));
     fake.variables.remove(0);
     assert_eq!(found(&fake), answer("http://127.0.0.1:2/", "npm config (project .npmrc, line 1)"));
-    fake.files.remove(Path::new("/work/app/.npmrc"));
+    fake.files.remove(Path::new("/projects/app/.npmrc"));
     assert_eq!(found(&fake), answer("http://127.0.0.1:3/", "npm config (user .npmrc, line 3)"));
     fake.files.remove(Path::new("/home/ada/.npmrc"));
     assert_eq!(found(&fake), answer("http://127.0.0.1:4/", "npm config (global npmrc, line 1)"));
@@ -85,7 +85,7 @@ fn an_empty_variable_is_no_setting_and_a_configured_file_replaces_the_usual_one(
     let fake = Fake { variables: fake.variables[1..].to_vec(), ..fake };
     let fake = fake.variable("npm_config_registry", "");
     let mut fake = fake.file("/etc/mine", "registry=http://127.0.0.1:5/");
-    fake.files.remove(Path::new("/work/app/.npmrc"));
+    fake.files.remove(Path::new("/projects/app/.npmrc"));
     assert_eq!(fake.discover().unwrap().unwrap().0, "http://127.0.0.1:5/");
 }
 

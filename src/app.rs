@@ -173,12 +173,7 @@ impl App {
         Ok(Arc::new(Self {
             bases: BaseUrls::new(&settings, listen),
             packages: Packages::new(engine.clone(), Arc::clone(&generations), settings.fresh_for),
-            bodies: Bodies::start(
-                engine.clone(),
-                runtime.clone(),
-                workers,
-                settings.cache_bytes,
-            )?,
+            bodies: Bodies::start(engine.clone(), runtime.clone(), workers, settings.cache_bytes)?,
             tarballs: Tarballs::new(engine.clone(), generations),
             whole_reads: Arc::new(Semaphore::new(WHOLE_READS_KIB)),
             missed: Cache::builder()

@@ -175,10 +175,7 @@ fn log_error(answer: &ServiceResponse<BoxBody>, id: &HeaderValue) {
     }
 }
 
-fn with_own_fields(
-    answer: ServiceResponse<BoxBody>,
-    id: &HeaderValue,
-) -> ServiceResponse<BoxBody> {
+fn with_own_fields(answer: ServiceResponse<BoxBody>, id: &HeaderValue) -> ServiceResponse<BoxBody> {
     let error = answer.response().error().and_then(|error| error.as_error::<ApiError>());
     match error.map(|error| error.respond(id.to_str().ok())) {
         Some(with_fields) => answer.into_response(with_fields),

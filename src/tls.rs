@@ -51,7 +51,8 @@ fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         what: "a certificate chain",
         reason,
     };
-    let chain = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let chain =
+        CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let chain = chain.map_err(|error| file(error.to_string()))?;
     if chain.is_empty() {
         return Err(file("it holds no certificate".to_owned()));

@@ -78,9 +78,10 @@ impl BaseUrls {
     /// Reads the settings; `listen` is the address as bound, for requests without a host.
     #[must_use]
     pub fn new(settings: &ServeSettings, listen: SocketAddr) -> Self {
-        let fixed = settings.public_url.as_ref().map(|url| {
-            Base::new(Some(0), url.as_str().trim_end_matches('/').to_owned(), now_ms())
-        });
+        let fixed = settings
+            .public_url
+            .as_ref()
+            .map(|url| Base::new(Some(0), url.as_str().trim_end_matches('/').to_owned(), now_ms()));
         Self {
             fixed,
             trusted: settings.trusted_proxies.clone(),

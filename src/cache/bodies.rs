@@ -20,7 +20,7 @@ use tokio::runtime::Handle;
 
 use super::fresh::{FreshDocuments, FreshKey};
 use super::packages::Package;
-use super::render::{MakeError, Made, Source, Wanted, make};
+use super::render::{Made, MakeError, Source, Wanted, make};
 use super::render_pool::RenderPool;
 use crate::base_url::Base;
 use crate::error::ApiError;

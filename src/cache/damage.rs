@@ -5,7 +5,9 @@ use actors::EngineHandle;
 use npm::{PackageName, Sha512Digest};
 use store::blobs::BlobError;
 use store::maintenance::{Damage, DamageKind, forget_damaged};
-use tokio::runtime::Handle;
+
+use super::packages::Packages;
+use crate::app::App;
 
 /// Whether an error says that the bytes are not the blob, and not that reading failed.
 #[must_use]
@@ -13,9 +15,11 @@ pub fn is_damage(error: &BlobError) -> bool {
     matches!(error, BlobError::Missing { .. } | BlobError::Damaged { .. })
 }
 
-/// Makes the tables forget a blob of a package, so that whoever wants it next fetches it again.
+/// Makes tables and memory forget a blob of a package, so that whoever wants it next fetches
+/// it again.
 pub async fn forget_blob(
     engine: &EngineHandle,
+    packages: &Packages,
     name: &PackageName,
     digest: Sha512Digest,
     what: &str,
@@ -33,21 +37,23 @@ pub async fn forget_blob(
     if let Err(error) = write.await {
         tracing::error!(package.name = %name, %error, "the row of a damaged blob stays");
     }
+    packages.forget(name);
 }
 
 /// What a body calls when a read fails after the answer has begun.
 pub fn forget_later(
-    engine: &EngineHandle,
-    runtime: &Handle,
+    app: &App,
     name: &PackageName,
     digest: Sha512Digest,
 ) -> impl Fn(&BlobError) + 'static {
-    let (engine, runtime, name) = (engine.clone(), runtime.clone(), name.clone());
+    let (engine, packages) = (app.engine.clone(), app.packages.clone());
+    let (runtime, name) = (app.runtime.clone(), name.clone());
     move |error| {
         if !is_damage(error) {
             return;
         }
-        let (engine, name, what) = (engine.clone(), name.clone(), error.to_string());
-        runtime.spawn(async move { forget_blob(&engine, &name, digest, &what).await });
+        let (engine, packages) = (engine.clone(), packages.clone());
+        let (name, what) = (name.clone(), error.to_string());
+        runtime.spawn(async move { forget_blob(&engine, &packages, &name, digest, &what).await });
     }
 }

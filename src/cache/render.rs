@@ -233,7 +233,8 @@ mod tests {
     #[test]
     fn a_manifest_is_found_by_version_tag_and_range() {
         let source = Source::Body(Bytes::from_static(BODY.as_bytes()));
-        let ask = |spec: &str| make_of(&source, &Wanted::Manifest(PackumentForm::Full, spec.into()));
+        let ask =
+            |spec: &str| make_of(&source, &Wanted::Manifest(PackumentForm::Full, spec.into()));
         for spec in ["1.1.0", "=1.1.0", "latest", "^1.0", "*"] {
             let manifest: serde_json::Value =
                 serde_json::from_slice(&ask(spec).unwrap().bytes).unwrap();

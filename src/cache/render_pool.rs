@@ -43,7 +43,9 @@ impl RenderPool {
         let jobs = Arc::new(Mutex::new(jobs));
         for _ in 0..LARGE_AT_ONCE {
             let jobs = Arc::clone(&jobs);
-            std::thread::Builder::new().name("render-large".to_owned()).spawn(move || work(&jobs))?;
+            std::thread::Builder::new()
+                .name("render-large".to_owned())
+                .spawn(move || work(&jobs))?;
         }
         Ok(Self { runtime, small: Arc::new(Semaphore::new(workers.max(2))), large })
     }

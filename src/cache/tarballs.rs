@@ -87,9 +87,10 @@ impl Tarballs {
         }
         let seen = self.generations.look(name);
         let wanted = key.clone();
-        let row = self.engine.store().read(move |rows| {
-            versions::find_by_file(rows, &wanted.name, &wanted.file)
-        });
+        let row = self
+            .engine
+            .store()
+            .read(move |rows| versions::find_by_file(rows, &wanted.name, &wanted.file));
         let Some(row) = row.await? else { return Ok(Place::Unknown) };
         let place = place(row, seen);
         if let Place::Held(held) = &place {

@@ -23,7 +23,8 @@ pub async fn json<T: DeserializeOwned>(
 ) -> Result<T, ApiError> {
     let body = read(request, payload, LIMIT).await?;
     let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body };
-    serde_json::from_slice(&body).map_err(|error| ApiError::Invalid(format!("request body: {error}")))
+    serde_json::from_slice(&body)
+        .map_err(|error| ApiError::Invalid(format!("request body: {error}")))
 }
 
 /// An answer that goes on for a while, one JSON document a line.

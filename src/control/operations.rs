@@ -133,9 +133,10 @@ fn operate<R: Serialize>(
         // A reader that went away does not want it.
         let _ = sender.blocking_send(last);
     });
-    lines(stream::unfold(receiver, |mut receiver| async {
-        Some((receiver.recv().await?, receiver))
-    }).boxed())
+    lines(
+        stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) })
+            .boxed(),
+    )
 }
 
 /// Forgets what is damaged and queues its packages.

@@ -22,9 +22,10 @@ pub fn range_applies(headers: &HeaderMap, etag: &[u8]) -> bool {
 }
 
 fn lists(value: &[u8], wanted: &[u8]) -> bool {
-    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).any(|item| {
-        item == b"*" || opaque(item) == wanted
-    })
+    value
+        .split(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .any(|item| item == b"*" || opaque(item) == wanted)
 }
 
 /// The quoted part of an entity tag.

@@ -99,7 +99,8 @@ async fn answer(
 /// 304: the client holds these very bytes.
 #[must_use]
 pub fn unmodified(body: &Body) -> HttpResponse {
-    let mut answer = HttpResponse::with_body(StatusCode::NOT_MODIFIED, BoxBody::new(body::None::new()));
+    let mut answer =
+        HttpResponse::with_body(StatusCode::NOT_MODIFIED, BoxBody::new(body::None::new()));
     let headers = answer.headers_mut();
     headers.insert(header::ETAG, body.etag.clone());
     headers.insert(header::VARY, VARY);
@@ -135,7 +136,7 @@ fn respond(
         OpenBody::Blob(reader, _) if is_head => head_body(reader.len()),
         OpenBody::Blob(reader, digest) => {
             let length = reader.len();
-            let failed = forget_later(&app.engine, &app.runtime, name, digest);
+            let failed = forget_later(app, name, digest);
             blob_body(reader, 0, length, failed)
         }
     };

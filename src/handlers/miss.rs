@@ -47,8 +47,7 @@ pub async fn repair_document(
     base: &Arc<Base>,
     what: &str,
 ) -> Result<Document, ApiError> {
-    forget_blob(&app.engine, &package.name, package.document.digest, what).await;
-    app.packages.forget(&package.name);
+    forget_blob(&app.engine, &app.packages, &package.name, package.document.digest, what).await;
     match app.settings.on_miss {
         OnMiss::Fetch => fetch(app, request, &package.name, wanted, base).await,
         _ => Err(ApiError::damaged(&package.name)),
@@ -68,9 +67,9 @@ async fn fetch(
     let body = app.bodies.get_fresh(name, &document.body, etag, wanted.clone(), base).await;
     keep_when_committed(app, name, &document, &wanted, base);
     match body {
-        Ok(body) => from_memory(request, &wanted, &body).map(Document::Found).ok_or_else(|| {
-            ApiError::Internal("a fresh document is not in memory".to_owned())
-        }),
+        Ok(body) => from_memory(request, &wanted, &body)
+            .map(Document::Found)
+            .ok_or_else(|| ApiError::Internal("a fresh document is not in memory".to_owned())),
         Err(NoBody::NoVersion) => Ok(Document::NoVersion),
         Err(NoBody::Failed(error)) => Err(error),
         Err(NoBody::Damaged(what)) => {

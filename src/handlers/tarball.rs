@@ -101,8 +101,7 @@ async fn recover(
             return Ok(answer);
         }
     }
-    forget_blob(&app.engine, name, digest, &error.to_string()).await;
-    app.packages.forget(name);
+    forget_blob(&app.engine, &app.packages, name, digest, &error.to_string()).await;
     let what = format!("{name}@{}", held.version);
     if app.settings.on_miss != OnMiss::Fetch {
         return Err(ApiError::damaged(what));
@@ -154,10 +153,8 @@ async fn pass_on(
     };
     let is_head = *request.method() == Method::HEAD;
     if !is_head && !request.headers().contains_key(header::RANGE) {
-        let mut answer = HttpResponse::with_body(
-            StatusCode::OK,
-            BoxBody::new(SizedStream::new(length, stream)),
-        );
+        let mut answer =
+            HttpResponse::with_body(StatusCode::OK, BoxBody::new(SizedStream::new(length, stream)));
         describe(answer.headers_mut(), etag);
         return Ok(answer);
     }
@@ -269,7 +266,7 @@ async fn read(
         let last = usize::try_from(start.saturating_add(length)).unwrap_or(bytes.len());
         return Ok(memory_body(bytes.slice(first..last), permit));
     }
-    let failed = forget_later(&app.engine, &app.runtime, name, held.digest);
+    let failed = forget_later(app, name, held.digest);
     Ok(blob_body(reader, start, length, failed))
 }
 

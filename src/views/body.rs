@@ -17,36 +17,41 @@ use tokio::sync::OwnedSemaphorePermit;
 /// Bytes in one piece of a body.
 pub const SLICE_BYTES: usize = 64 << 10;
 
+/// Pieces after which a body lets others have the thread. A fast reader takes whatever it is
+/// given, and 20 of them would keep every small request of the worker waiting.
+const PIECES_IN_A_ROW: u32 = 2;
+
 /// Bytes in memory: at once when few, else in slices. `held` goes back when all are sent.
 #[must_use]
 pub fn memory_body(bytes: Bytes, held: Option<OwnedSemaphorePermit>) -> BoxBody {
-    if bytes.len() <= SLICE_BYTES {
+    let length = bytes.len();
+    if length <= SLICE_BYTES {
         return BoxBody::new(bytes);
     }
-    BoxBody::new(SlicedBody { left: bytes, _held: held })
-}
-
-struct SlicedBody {
-    left: Bytes,
-    _held: Option<OwnedSemaphorePermit>,
-}
-
-impl MessageBody for SlicedBody {
-    type Error = Infallible;
-
-    fn size(&self) -> BodySize {
-        BodySize::Sized(self.left.len() as u64)
-    }
-
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        _context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Infallible>>> {
-        if self.left.is_empty() {
-            return Poll::Ready(None);
+    let slices = stream::unfold((bytes, Turn::default(), held), |state| async move {
+        let (mut left, mut turn, held) = state;
+        if left.is_empty() {
+            return None;
         }
-        let length = self.left.len().min(SLICE_BYTES);
-        Poll::Ready(Some(Ok(self.left.split_to(length))))
+        turn.take().await;
+        let slice = left.split_to(left.len().min(SLICE_BYTES));
+        Some((Ok::<_, Infallible>(slice), (left, turn, held)))
+    });
+    BoxBody::new(SizedStream::new(length as u64, slices))
+}
+
+/// Counts the pieces a body has sent in a row.
+#[derive(Debug, Default)]
+struct Turn(u32);
+
+impl Turn {
+    /// Waits until the sockets of others have been looked at, when it is their turn.
+    async fn take(&mut self) {
+        if self.0 == PIECES_IN_A_ROW {
+            self.0 = 0;
+            tokio::task::yield_now().await;
+        }
+        self.0 += 1;
     }
 }
 
@@ -82,16 +87,18 @@ pub fn blob_body(
     length: u64,
     failed: impl Fn(&BlobError) + 'static,
 ) -> BoxBody {
-    let pieces = stream::try_unfold((reader, start, length, failed), |state| async move {
-        let (reader, at, left, failed) = state;
+    let first = (reader, start, length, Turn::default(), failed);
+    let pieces = stream::try_unfold(first, |state| async move {
+        let (reader, at, left, mut turn, failed) = state;
         if left == 0 {
             return Ok(None);
         }
+        turn.take().await;
         let wanted = usize::try_from(left).map_or(SLICE_BYTES, |left| left.min(SLICE_BYTES));
         match reader.read(at, wanted).await {
             Ok(piece) if piece.len() == wanted => {
                 let read = wanted as u64;
-                Ok(Some((piece, (reader, at + read, left - read, failed))))
+                Ok(Some((piece, (reader, at + read, left - read, turn, failed))))
             }
             Ok(piece) => Err(BlobError::Failed(format!(
                 "a blob ended after {} bytes instead of {}",

@@ -44,10 +44,8 @@ impl<'a> Home<'a> {
     #[must_use]
     pub fn new(app: &'a App, counts: Counts, seq: i64, last: Option<&'a str>) -> Self {
         let upstream = app.settings.upstream_url.as_ref().map(url::Url::as_str);
-        let registry = |source_registry| UpstreamRegistry {
-            registry_name: DEFAULT_REGISTRY,
-            source_registry,
-        };
+        let registry =
+            |source_registry| UpstreamRegistry { registry_name: DEFAULT_REGISTRY, source_registry };
         let uptime_ms = i64::try_from(app.started.elapsed().as_millis()).unwrap_or(0);
         Self {
             last_package: last.unwrap_or(""),

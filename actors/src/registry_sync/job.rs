@@ -134,12 +134,13 @@ impl Sync<'_> {
         let mut summary = SyncSummary::default();
         let error = self.fetch_tarballs(&mut change, &mut summary).await;
         let error = error.map_err(|error| JobFailure { error, summary: summary.clone() })?;
+        if !self.task.options.skip_dependencies {
+            // before the commit: a crash between the two repeats this, it never forgets it
+            self.enqueue_dependencies(dependencies).await;
+        }
         let failed_whole = error.is_some() && summary.versions_new + summary.versions_here == 0;
         let committed = self.commit(change, error.as_deref(), failed_whole, &summary).await;
         committed.map_err(|error| JobFailure { error, summary: summary.clone() })?;
-        if !self.task.options.skip_dependencies {
-            self.enqueue_dependencies(dependencies).await;
-        }
         Ok(Synced { state: end_state(failed_whole), summary, error })
     }
 

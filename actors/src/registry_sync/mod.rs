@@ -57,6 +57,7 @@ pub struct RegistrySync {
     running: HashMap<TaskId, AbortHandle>,
     claiming: bool,
     claim_again: bool,
+    giving_back: usize,
     stopping: Option<Vec<oneshot::Sender<()>>>,
     grace: Option<SpawnHandle>,
     status: RegistrySyncStatus,
@@ -74,6 +75,7 @@ impl RegistrySync {
             running: HashMap::new(),
             claiming: false,
             claim_again: false,
+            giving_back: 0,
             stopping: None,
             grace: None,
             status: RegistrySyncStatus::default(),
@@ -116,6 +118,9 @@ impl RegistrySync {
     ) {
         self.claiming = false;
         match answer {
+            Ok(Ok(tasks)) if self.stopping.is_some() => {
+                self.give_back(tasks.iter().map(|task| task.id).collect(), ctx);
+            }
             Ok(Ok(tasks)) => {
                 let more = tasks.len() >= limit || (self.claim_again && !tasks.is_empty());
                 self.ready.extend(tasks);
@@ -129,6 +134,7 @@ impl RegistrySync {
             }
             Err(_) => {} // the queue restarts; the next poll asks again
         }
+        self.stopped_if_empty();
     }
 
     fn start_ready(&mut self, ctx: &mut Context<Self>) {
@@ -154,12 +160,17 @@ impl RegistrySync {
             self.stopped_if_empty();
             return;
         }
+        self.giving_back += 1;
         let back = self.queue.give_back.send(GiveBackTasks { ids }).into_actor(self);
-        ctx.spawn(back.map(|_, this, _| this.stopped_if_empty()));
+        ctx.spawn(back.map(|_, this, _| {
+            this.giving_back = this.giving_back.saturating_sub(1);
+            this.stopped_if_empty();
+        }));
     }
 
+    /// Stopped means: no job runs, no claim is on its way, what was claimed is given back.
     fn stopped_if_empty(&mut self) {
-        if self.running.is_empty() {
+        if self.running.is_empty() && !self.claiming && self.giving_back == 0 {
             for waiting in self.stopping.iter_mut().flat_map(|waiting| waiting.drain(..)) {
                 let _ = waiting.send(());
             }
@@ -197,6 +208,7 @@ impl Supervised for RegistrySync {
         self.ready.clear(); // their leases run out and they are claimed again
         self.claiming = false;
         self.claim_again = false;
+        self.giving_back = 0;
         self.backoff.note_restart();
         self.status.restarts = self.backoff.restarts();
     }

@@ -16,7 +16,7 @@ use url::Url;
 
 use super::address::{self, AddressGuard, Forbidden, GuardedResolver, Lookup, shown};
 use super::breaker::{Breaker, Pass};
-use super::lane::LargeLane;
+use super::lane::{LargeLane, in_place};
 use super::limiter::Limiter;
 use super::status::{Good, Recent};
 use super::{UpstreamError, UpstreamSettings, UpstreamStatus, Urgency, redirect, retry, tls};
@@ -236,7 +236,7 @@ impl Client {
             return Ok(&self.plain);
         }
         let make = || Pair::new(&tls::system(self.ca.clone())?, &self.guard, &self.settings);
-        self.secure.get_or_init(make).as_ref().map_err(Clone::clone)
+        self.secure.get_or_init(|| in_place(usize::MAX, make)).as_ref().map_err(Clone::clone)
     }
 
     pub(super) fn describe(&self) -> UpstreamStatus {

@@ -55,7 +55,8 @@ impl RetryPolicy {
             ..ExponentialBackoff::default()
         };
         delays.reset();
-        Schedule { delays, longest, left: self.attempts.saturating_sub(1) }
+        let left = self.attempts.saturating_sub(1);
+        Schedule { delays, longest, left, urgency }
     }
 }
 
@@ -64,6 +65,7 @@ pub struct Schedule {
     delays: ExponentialBackoff,
     longest: Duration,
     left: u32,
+    urgency: Urgency,
 }
 
 impl Schedule {
@@ -71,6 +73,10 @@ impl Schedule {
     pub fn next_delay(&mut self, failure: &UpstreamError) -> Option<Duration> {
         // An open breaker answers at once; waiting for it here would hold the caller's credit.
         if !failure.is_retryable() || matches!(failure, UpstreamError::Resting { .. }) {
+            return None;
+        }
+        // who waits has waited for the whole timeout already
+        if self.urgency == Urgency::Person && matches!(failure, UpstreamError::Stalled { .. }) {
             return None;
         }
         self.left = self.left.checked_sub(1)?;
@@ -176,6 +182,14 @@ mod tests {
         assert_eq!(schedule.next_delay(&limited(86_400)), None);
         let mut schedule = RetryPolicy::default().schedule(Urgency::Person);
         assert_eq!(schedule.next_delay(&limited(7)), None);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_second_silence() {
+        let stalled = UpstreamError::Stalled { what: "the body", waited: Duration::ZERO };
+        let policy = RetryPolicy::default();
+        assert!(policy.schedule(Urgency::Background).next_delay(&stalled).is_some());
+        assert!(policy.schedule(Urgency::Person).next_delay(&stalled).is_none());
     }
 
     #[test]

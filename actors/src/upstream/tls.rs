@@ -51,3 +51,94 @@ pub(super) fn none() -> Result<ClientConfig, UpstreamError> {
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth())
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::dev::ServerHandle;
+    use actix_web::{App, HttpResponse, HttpServer, web};
+    use npm::PackageName;
+    use rustls::ServerConfig;
+    use rustls_pki_types::PrivateKeyDer;
+    use store::Validators;
+    use url::Url;
+
+    use super::*;
+    use crate::upstream::{PackumentAnswer, RetryPolicy, Upstream, UpstreamSettings, Urgency};
+
+    /// A registry with a certificate of its own making: its address, the PEM, its handle.
+    fn serve() -> (Url, Vec<u8>, ServerHandle) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let app = || {
+            App::new()
+                .route("/left-pad", web::get().to(|| async { "{\"name\":\"left-pad\"}" }))
+                .route("/a.tgz", web::get().to(|| async { "bytes" }))
+                .route(
+                    "/down.tgz",
+                    web::get().to(|| async {
+                        HttpResponse::Found()
+                            .insert_header(("location", "http://localhost/a"))
+                            .finish()
+                    }),
+                )
+        };
+        let server = HttpServer::new(app)
+            .workers(1)
+            .disable_signals()
+            .bind_rustls_0_23("127.0.0.1:0", config)
+            .unwrap();
+        let port = server.addrs()[0].port();
+        let running = server.run();
+        let handle = running.handle();
+        tokio::spawn(running);
+        let url = Url::parse(&format!("https://localhost:{port}/")).unwrap();
+        (url, made.cert.pem().into_bytes(), handle)
+    }
+
+    fn upstream(url: &Url, ca: Vec<u8>) -> Upstream {
+        let mut settings = UpstreamSettings::new("default", url.clone());
+        settings.ca_pem = Some(ca);
+        settings.retry = RetryPolicy { attempts: 1, ..settings.retry };
+        Upstream::new(settings).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_registry_with_its_own_authority_is_asked_over_tls() {
+        let (url, ca, server) = serve();
+        let upstream = upstream(&url, ca);
+        let name = PackageName::parse("left-pad").unwrap();
+        let answer = upstream.packument(&name, &Validators::default(), Urgency::Person).await;
+        assert!(matches!(answer, Ok(PackumentAnswer::Found(_))));
+        for scheme in ["https", "http"] {
+            // a document behind a TLS proxy may still say http
+            let port = url.port().filter(|_| scheme == "https");
+            let text = port.map_or_else(String::new, |port| format!(":{port}"));
+            let written = Url::parse(&format!("{scheme}://localhost{text}/a.tgz")).unwrap();
+            let mut body = upstream.tarball(&written, Urgency::Person).await.unwrap();
+            assert_eq!(body.next().await.unwrap().unwrap(), "bytes");
+        }
+        let down = upstream.tarball(&url.join("/down.tgz").unwrap(), Urgency::Person).await;
+        let error = down.err().unwrap();
+        assert!(
+            matches!(&error, UpstreamError::BadRedirect(text) if text.contains("https to http"))
+        );
+        server.stop(false).await;
+    }
+
+    #[tokio::test]
+    async fn a_certificate_nobody_vouches_for_is_refused() {
+        let (url, _, server) = serve();
+        let stranger = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let upstream = upstream(&url, stranger.cert.pem().into_bytes());
+        let error = upstream.tarball(&url.join("/a.tgz").unwrap(), Urgency::Person).await.err();
+        let error = error.unwrap().to_string();
+        assert!(error.contains("invalid peer certificate"), "{error}");
+        server.stop(false).await;
+    }
+}

@@ -8,6 +8,7 @@
 pub mod backup;
 mod bundle;
 pub mod compaction;
+mod database;
 pub mod gc;
 mod rows;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use crate::{AnyConnection, CommitBatch, StoreError, StoreWriter, WriteFn};
 
 pub use backup::{BackupReport, backup_blocking, restore_blocking};
 pub use compaction::{CompactionReport, compact_blocking};
+pub use database::check_database_blocking;
 pub use gc::{GcOptions, GcReport, gc_blocking};
 pub use rows::forget_damaged;
 pub use verify::{

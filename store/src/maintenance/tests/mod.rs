@@ -2,6 +2,7 @@
 
 mod backup;
 mod compaction;
+mod database;
 mod gc;
 mod verify;
 

@@ -10,7 +10,8 @@ use crate::harness::{Finished, until};
 fn first_run(espejo: &crate::harness::Espejo, arguments: &[&str]) -> String {
     use std::io::{BufRead, BufReader, Read};
     let mut command = espejo.command(arguments);
-    let mut child = command.env("ESPEJO_OPS_LISTEN", "").stderr(Stdio::piped()).spawn().expect("a child");
+    let mut child =
+        command.env("ESPEJO_OPS_LISTEN", "").stderr(Stdio::piped()).spawn().expect("a child");
     let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
     let mut said = String::new();
     while !said.contains("Ready in") {
@@ -20,7 +21,8 @@ fn first_run(espejo: &crate::harness::Espejo, arguments: &[&str]) -> String {
         }
     }
     let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
-    rustix::process::kill_process(pid.expect("an id"), rustix::process::Signal::INT).expect("a child");
+    rustix::process::kill_process(pid.expect("an id"), rustix::process::Signal::INT)
+        .expect("a child");
     stdout.read_to_string(&mut said).expect("text");
     assert_eq!(child.wait().expect("an end").code(), Some(0));
     said
@@ -31,7 +33,20 @@ fn the_first_run_says_where_everything_is_and_how_to_use_it() {
     let (upstream, _folder, espejo) = setting();
     let url = upstream.url();
     let said = first_run(&espejo, &["serve", "--listen", "127.0.0.1:0", "--upstream", &url]);
-    for word in ["espejo ", "Registry    http://127.0.0.1:", "Upstream    ", url.as_str(), "Storage     ", "SQLite", "Sync        exist", "Use it      npm install --registry=http://127.0.0.1:", "Admin       ", "token in ", "admin.token", "Ready in "] {
+    for word in [
+        "espejo ",
+        "Registry    http://127.0.0.1:",
+        "Upstream    ",
+        url.as_str(),
+        "Storage     ",
+        "SQLite",
+        "Sync        exist",
+        "Use it      npm install --registry=http://127.0.0.1:",
+        "Admin       ",
+        "token in ",
+        "admin.token",
+        "Ready in ",
+    ] {
         assert!(said.contains(word), "{word:?} is missing in\n{said}");
     }
     assert!(!said.contains("Dashboard"), "there are no pages yet:\n{said}");

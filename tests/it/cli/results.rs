@@ -7,7 +7,8 @@ use super::setting;
 #[test]
 fn a_sync_ends_with_one_line_and_zero() {
     let (upstream, _folder, espejo) = setting();
-    let ended = espejo.run(&["sync", "--upstream", &upstream.url(), "lamp", "@garden/ui"]).expect(0);
+    let ended =
+        espejo.run(&["sync", "--upstream", &upstream.url(), "lamp", "@garden/ui"]).expect(0);
     let line = ended.stdout.trim();
     assert!(line.starts_with("Synced 2 packages, 3 versions,"), "{line}");
     assert!(line.ends_with("(3 new, 0 already here, 0 failed)"), "{line}");
@@ -128,7 +129,9 @@ fn settings_are_shown_with_their_source_and_the_written_file_changes_nothing() {
     espejo.run(&["config", "init", file]).expect(0);
     espejo.run(&["config", "init", file]).expect(1);
     espejo.run(&["config", "check", "--config", file]).expect(0);
-    let changed = espejo.run(&["config", "show", "--changed", "--json", "--config", file]).expect(0);
-    let keys: Vec<_> = changed.json().as_array().expect("rows").iter().map(|row| row["key"].clone()).collect();
+    let changed =
+        espejo.run(&["config", "show", "--changed", "--json", "--config", file]).expect(0);
+    let keys: Vec<_> =
+        changed.json().as_array().expect("rows").iter().map(|row| row["key"].clone()).collect();
     assert_eq!(keys, ["sync.mode", "storage.path"], "the written file changes nothing");
 }

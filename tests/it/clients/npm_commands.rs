@@ -60,14 +60,16 @@ async fn npm_view_ping_pack_install_and_outdated_work() {
     let scoped = text(&setting, &empty, &["view", "@babel/code-frame@7", "name", "--json"]).await;
     assert!(scoped.contains("@babel/code-frame"));
 
-    let packed = json(&text(&setting, &empty, &["pack", &format!("chalk@{chalk}"), "--json"]).await);
+    let packed =
+        json(&text(&setting, &empty, &["pack", &format!("chalk@{chalk}"), "--json"]).await);
     let file = packed[0]["filename"].as_str().expect("a file name");
     let bytes = std::fs::read(empty.join(file)).expect("the packed file");
     assert_eq!(sri(&bytes), locked("chalk")["integrity"].as_str().expect("an integrity"));
 
     let fresh = setting.scratch.path().join("fresh");
     std::fs::create_dir_all(&fresh).expect("a folder");
-    std::fs::write(fresh.join("package.json"), r#"{"name":"fresh","version":"1.0.0"}"#).expect("a file");
+    std::fs::write(fresh.join("package.json"), r#"{"name":"fresh","version":"1.0.0"}"#)
+        .expect("a file");
     text(&setting, &fresh, &["install", "chalk@^4.1.0"]).await;
     let installed = std::fs::read(fresh.join("node_modules/chalk/package.json")).expect("chalk");
     let installed: Value = serde_json::from_slice(&installed).expect("JSON");

@@ -30,7 +30,13 @@ impl Request {
     /// A request with `Host: ADDRESS` and nothing else; `target` goes out byte for byte.
     pub fn new(address: SocketAddr, method: &str, target: &str) -> Self {
         let headers = vec![("host".to_owned(), address.to_string())];
-        Self { address, method: method.to_owned(), target: target.to_owned(), headers, body: vec![] }
+        Self {
+            address,
+            method: method.to_owned(),
+            target: target.to_owned(),
+            headers,
+            body: vec![],
+        }
     }
 
     /// Sets a header, in place of one of the same name.

@@ -105,7 +105,8 @@ impl TestMirror {
     /// Settings to change; the upstream runs already and is empty.
     pub fn builder() -> Builder {
         let upstream = FakeUpstream::start();
-        let mut asks = UpstreamSettings::new("default", upstream.url().parse().expect("an address"));
+        let mut asks =
+            UpstreamSettings::new("default", upstream.url().parse().expect("an address"));
         asks.background_rate_per_second = 0;
         asks.retry = RetryPolicy {
             first_delay: Duration::from_millis(1),
@@ -256,11 +257,9 @@ impl TestMirror {
     pub async fn versions(&self, name: &str) -> Vec<VersionRow> {
         let name = PackageName::parse(name).expect("a name");
         let store = self.store();
-        let found = store.read(move |connection| {
-            match packages::find(connection, &name)? {
-                Some(row) => versions::of_package(connection, row.id),
-                None => Ok(Vec::new()),
-            }
+        let found = store.read(move |connection| match packages::find(connection, &name)? {
+            Some(row) => versions::of_package(connection, row.id),
+            None => Ok(Vec::new()),
         });
         found.await.expect("a readable store")
     }
@@ -300,7 +299,11 @@ impl TestMirror {
 }
 
 /// Calls `visit` with the path and value of every leaf.
-fn collect(value: &serde_json::Value, path: &str, visit: &mut impl FnMut(&str, &serde_json::Value)) {
+fn collect(
+    value: &serde_json::Value,
+    path: &str,
+    visit: &mut impl FnMut(&str, &serde_json::Value),
+) {
     match value {
         serde_json::Value::Object(members) => {
             for (key, value) in members {

@@ -17,7 +17,10 @@ pub use upstream::{Asked, FakeUpstream, Fault};
 use std::time::Duration;
 
 /// Awaits until `reached` gives a value; the limit only ends a test that would hang.
-pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut reached: impl FnMut() -> F) -> T {
+pub async fn until<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut reached: impl FnMut() -> F,
+) -> T {
     let limit = Duration::from_secs(60);
     let polling = async {
         loop {

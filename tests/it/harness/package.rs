@@ -83,7 +83,10 @@ impl Package {
 
     /// The version `version`.
     pub fn get(&self, version: &str) -> &Version {
-        self.versions.iter().find(|known| known.version == version).expect("a version of this fixture")
+        self.versions
+            .iter()
+            .find(|known| known.version == version)
+            .expect("a version of this fixture")
     }
 
     /// The path of a version's archive on its upstream.
@@ -243,7 +246,8 @@ pub fn noise(seed: &str, length: usize) -> Vec<u8> {
 fn archive(manifest: &Map<String, Value>, payload: &[u8]) -> Vec<u8> {
     let manifest = serde_json::to_vec_pretty(manifest).expect("a manifest is JSON");
     let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
-    for (path, bytes) in [("package/package.json", manifest.as_slice()), ("package/data", payload)] {
+    for (path, bytes) in [("package/package.json", manifest.as_slice()), ("package/data", payload)]
+    {
         let mut header = tar::Header::new_gnu();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);

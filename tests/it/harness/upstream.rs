@@ -86,8 +86,7 @@ pub struct FakeUpstream {
 impl FakeUpstream {
     /// Starts an empty registry on a free port.
     pub fn start() -> Self {
-        let shared =
-            Arc::new(Shared { state: Mutex::default(), changed: watch::Sender::new(0) });
+        let shared = Arc::new(Shared { state: Mutex::default(), changed: watch::Sender::new(0) });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
         let (stop, stopped) = oneshot::channel();

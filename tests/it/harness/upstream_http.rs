@@ -13,7 +13,9 @@ use super::upstream::{Asked, Fault, Page, Shared};
 
 /// Serves until `stopped` resolves, then cuts every connection.
 pub(super) fn run(
-    listener: std::net::TcpListener, shared: Arc<Shared>, stopped: oneshot::Receiver<()>,
+    listener: std::net::TcpListener,
+    shared: Arc<Shared>,
+    stopped: oneshot::Receiver<()>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime for the fake upstream");
@@ -99,7 +101,10 @@ fn note(shared: &Shared, asked: &Asked) -> (Option<Page>, Option<Fault>) {
 
 /// Writes one answer; `false` when the connection is to be closed.
 async fn answer(
-    stream: &mut TcpStream, asked: &Asked, page: Option<Page>, fault: Option<Fault>,
+    stream: &mut TcpStream,
+    asked: &Asked,
+    page: Option<Page>,
+    fault: Option<Fault>,
 ) -> std::io::Result<bool> {
     let (head, body) = match &fault {
         Some(Fault::Raw(bytes)) => {

@@ -103,9 +103,9 @@ fn a_blob_that_is_gone_is_found_and_repaired() {
     let (folder, espejo) = synced(&upstream);
     let all = packages();
     let large = &all[6].get("1.0.0").tarball;
-    let file = files(&folder.path().join("blobs"), |_| true).into_iter().find(|path| {
-        std::fs::read(path).is_ok_and(|content| content == *large)
-    });
+    let file = files(&folder.path().join("blobs"), |_| true)
+        .into_iter()
+        .find(|path| std::fs::read(path).is_ok_and(|content| content == *large));
     std::fs::remove_file(file.expect("a large tarball has its own file")).expect("a file");
     let report = espejo.run(&["verify", "--json"]).expect(6).lines().pop().expect("a summary");
     assert_eq!(damaged(&report), [(all[6].name.clone(), "1.0.0".to_owned())]);

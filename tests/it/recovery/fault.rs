@@ -32,8 +32,8 @@ fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/recovery/fault.c");
-        let library = Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("fault-{}.so", std::process::id()));
+        let library =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fault-{}.so", std::process::id()));
         let built = Command::new("cc")
             .args(["-O1", "-Wall", "-shared", "-fPIC", "-o"])
             .arg(&library)

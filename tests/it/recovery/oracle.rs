@@ -65,7 +65,9 @@ pub fn compare(data: &Path, published: &[Package], expect: Expect<'_>) {
         let known: Vec<_> = published.iter().filter(|known| known.name == name).collect();
         assert!(!known.is_empty(), "{name} was never published");
         let document = package.document.expect("a package has its document");
-        let read = async { store.blobs().reader(&document.digest, document.location).await?.read_all().await };
+        let read = async {
+            store.blobs().reader(&document.digest, document.location).await?.read_all().await
+        };
         let bytes = runtime.block_on(read).expect("the bytes of a document");
         assert_eq!(npm::Sha512Digest::of(&bytes), document.digest, "document of {name}");
         for row in &rows {

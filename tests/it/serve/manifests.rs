@@ -25,7 +25,10 @@ async fn a_spec_finds_its_version() {
         assert_eq!(manifest["dist"]["tarball"], tarball, "{spec}");
         assert!(manifest["dist"]["signatures"].is_array(), "corepack needs them here");
     }
-    assert_eq!(mirror.get("/@garden%2fui/latest").send().await.expect(200).json()["version"], "2.0.4");
+    assert_eq!(
+        mirror.get("/@garden%2fui/latest").send().await.expect(200).json()["version"],
+        "2.0.4"
+    );
     mirror.finish().await;
 }
 

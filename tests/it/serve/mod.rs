@@ -23,15 +23,13 @@ fn lamp() -> Package {
             version.member("scripts", json!({"postinstall": "node build.js"}))
         })
         .version_with("1.1.0", |version| {
-            version
-                .depends_on("wick", "^2.0.0")
-                .dist(
-                    "attestations",
-                    json!({
-                        "url": "https://registry.example/-/npm/v1/attestations/lamp@1.1.0",
-                        "provenance": {"predicateType": "https://slsa.dev/provenance/v1"}
-                    }),
-                )
+            version.depends_on("wick", "^2.0.0").dist(
+                "attestations",
+                json!({
+                    "url": "https://registry.example/-/npm/v1/attestations/lamp@1.1.0",
+                    "provenance": {"predicateType": "https://slsa.dev/provenance/v1"}
+                }),
+            )
         })
         .version("2.0.0-rc.1")
         .tag("latest", "1.1.0")

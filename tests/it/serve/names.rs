@@ -29,8 +29,15 @@ async fn all_url_forms_of_a_scoped_name_are_one_package() {
 #[tokio::test]
 async fn odd_names_that_really_exist_are_served() {
     let names = [
-        "JSONStream", "jsonstream", "_internal", ".hidden", "@~scope/x", "@(._.)/assign",
-        "@chappa'ai/gate", "base64", "Base64",
+        "JSONStream",
+        "jsonstream",
+        "_internal",
+        ".hidden",
+        "@~scope/x",
+        "@(._.)/assign",
+        "@chappa'ai/gate",
+        "base64",
+        "Base64",
     ];
     let packages: Vec<_> = names.iter().map(|name| Package::new(name).version("1.0.0")).collect();
     let mirror = TestMirror::with(&packages).await;

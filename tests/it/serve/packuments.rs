@@ -61,7 +61,10 @@ async fn the_form_follows_accept() {
         (Some("*/*"), "application/json"),
         (Some("application/json"), "application/json"),
         (Some("application/vnd.npm.install-v1+json"), ABBREVIATED),
-        (Some("application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*"), ABBREVIATED),
+        (
+            Some("application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*"),
+            ABBREVIATED,
+        ),
         (Some("application/json, application/vnd.npm.install-v1+json; q=0.5"), "application/json"),
     ];
     for (accept, expected) in forms {
@@ -86,12 +89,14 @@ async fn gzip_goes_to_who_takes_it_and_plain_bytes_to_all_others() {
     let plain = mirror.get("/lamp").send().await.expect(200);
     assert_eq!(plain.header("content-encoding"), None);
     for accepted in ["gzip", "gzip, deflate", "br;q=0.1, gzip"] {
-        let zipped = mirror.get("/lamp").header("accept-encoding", accepted).send().await.expect(200);
+        let zipped =
+            mirror.get("/lamp").header("accept-encoding", accepted).send().await.expect(200);
         assert_eq!(zipped.header("content-encoding"), Some("gzip"), "{accepted}");
         assert_eq!(zipped.plain(), plain.body, "{accepted}");
     }
     for accepted in ["identity", "gzip;q=0", "identity;q=1, gzip;q=0"] {
-        let other = mirror.get("/lamp").header("accept-encoding", accepted).send().await.expect(200);
+        let other =
+            mirror.get("/lamp").header("accept-encoding", accepted).send().await.expect(200);
         assert_eq!(other.header("content-encoding"), None, "{accepted}");
         assert_eq!(other.body, plain.body, "{accepted}");
     }
@@ -117,7 +122,13 @@ async fn a_document_is_asked_upstream_once_and_rendered_once() {
     let mirror = mirror().await;
     for _ in 0..3 {
         mirror.get("/lamp").send().await.expect(200);
-        mirror.get("/lamp").abbreviated().header("accept-encoding", "gzip").send().await.expect(200);
+        mirror
+            .get("/lamp")
+            .abbreviated()
+            .header("accept-encoding", "gzip")
+            .send()
+            .await
+            .expect(200);
     }
     assert_eq!(mirror.upstream.count("/lamp"), 1);
     mirror.finish().await;

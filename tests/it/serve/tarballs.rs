@@ -46,7 +46,7 @@ async fn a_tarball_with_another_name_upstream_is_found_by_both_names() {
         version.file = "an-old-upload.tgz".into();
         version
     });
-    let mirror = TestMirror::with(&[package.clone()]).await;
+    let mirror = TestMirror::with(std::slice::from_ref(&package)).await;
     let document = mirror.get("/renamed").send().await.expect(200).json();
     assert_eq!(
         document["versions"]["1.0.0"]["dist"]["tarball"],

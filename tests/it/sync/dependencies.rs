@@ -11,13 +11,11 @@ async fn dependencies_are_followed_to_the_end_and_through_cycles() {
     let ring = |name: &str, next: &str| {
         Package::new(name).version_with("1.0.0", |version| version.depends_on(next, "^1"))
     };
-    let packages = [ring("a", "b"), ring("b", "c"), ring("c", "a"), Package::new("d").version("1.0.0")];
+    let packages =
+        [ring("a", "b"), ring("b", "c"), ring("c", "a"), Package::new("d").version("1.0.0")];
     let mirror = TestMirror::with(&packages).await;
-    let options = TaskOptions {
-        skip_dependencies: false,
-        keep: Keeping::Mirrored,
-        ..TaskOptions::default()
-    };
+    let options =
+        TaskOptions { skip_dependencies: false, keep: Keeping::Mirrored, ..TaskOptions::default() };
     mirror.sync_with(&["a"], &options).await;
     for name in ["a", "b", "c"] {
         until("a dependency", || async {

@@ -22,7 +22,7 @@ async fn a_second_integrity_raises_an_alarm_and_the_first_one_stays() {
     assert_eq!(row.expected.as_deref(), Some(sri(&first).as_str()));
     let answer = mirror.get(&good().tarball_path("1.0.0")).send().await.expect(200);
     assert_eq!(answer.body, first);
-    let raised = mirror.store().read(|connection| alarms::count(connection)).await;
+    let raised = mirror.store().read(alarms::count).await;
     assert!(raised.expect("a readable store") > 0);
     mirror.finish().await;
 }
@@ -53,7 +53,7 @@ async fn a_tarball_with_a_shasum_only_is_checked_by_it_and_no_integrity_is_inven
         .version_with("1.1.0", |version| {
             version.dist("integrity", json!(null)).dist("shasum", json!(shasum(b"other bytes")))
         });
-    let mirror = TestMirror::with(&[package.clone()]).await;
+    let mirror = TestMirror::with(std::slice::from_ref(&package)).await;
     let rows = mirror.sync(&["old"]).await;
     assert_eq!(rows[0].state, TaskState::Success, "one of two versions is here");
     assert!(rows[0].error.as_deref().is_some_and(|error| error.contains("old@1.1.0")), "{rows:?}");
@@ -85,7 +85,10 @@ async fn other_algorithms_and_several_hashes_are_understood() {
     let package = Package::new("hashes")
         .version_with("1.0.0", with(format!("sha384-{sha384}")))
         .version_with("2.0.0", with(several))
-        .version_with("3.0.0", with(format!("sha384-{} ", sha384.replacen('A', "B", 1).replacen('C', "D", 1))));
+        .version_with(
+            "3.0.0",
+            with(format!("sha384-{} ", sha384.replacen('A', "B", 1).replacen('C', "D", 1))),
+        );
     let mirror = TestMirror::with(&[package]).await;
     mirror.sync(&["hashes"]).await;
     let states = states(&mirror, "hashes").await;
@@ -102,7 +105,9 @@ async fn other_algorithms_and_several_hashes_are_understood() {
 async fn a_malformed_or_missing_digest_fails_the_version_with_the_reason() {
     let package = Package::new("nodigest")
         .version("0.9.0")
-        .version_with("1.0.0", |version| version.dist("integrity", json!("sha512-!!!not-base64!!!")))
+        .version_with("1.0.0", |version| {
+            version.dist("integrity", json!("sha512-!!!not-base64!!!"))
+        })
         .version_with("1.1.0", |version| {
             version.dist("integrity", json!(null)).dist("shasum", json!(null))
         })
@@ -124,7 +129,7 @@ async fn a_malformed_or_missing_digest_fails_the_version_with_the_reason() {
 #[tokio::test]
 async fn a_package_of_which_no_version_can_be_had_is_an_error() {
     let package = Package::new("hollow").version("1.0.0");
-    let mirror = TestMirror::with(&[package.clone()]).await;
+    let mirror = TestMirror::with(std::slice::from_ref(&package)).await;
     mirror.upstream.put_tarball(&package.tarball_path("1.0.0"), "not it");
     let rows = mirror.sync(&["hollow"]).await;
     failed_with(&rows[0], &["hollow@1.0.0", "sha512-"]);

@@ -77,7 +77,11 @@ async fn a_connection_cut_in_the_middle_is_refused() {
 
 #[tokio::test]
 async fn nesting_without_end_is_refused() {
-    let deep = format!(r#"{{"name":"bad","versions":{{"1.0.0":{}1{}}}}}"#, "[".repeat(10_000), "]".repeat(10_000));
+    let deep = format!(
+        r#"{{"name":"bad","versions":{{"1.0.0":{}1{}}}}}"#,
+        "[".repeat(10_000),
+        "]".repeat(10_000)
+    );
     let mirror = TestMirror::with(&[good()]).await;
     mirror.upstream.publish_document("bad", deep.into_bytes());
     let row = sync_beside_good(&mirror, "bad").await;
@@ -207,7 +211,8 @@ async fn a_document_of_many_versions_is_taken_whole() {
             (version, manifest)
         })
         .collect();
-    let document = json!({"name": "wide", "dist-tags": {"latest": "1.7999.0"}, "versions": versions});
+    let document =
+        json!({"name": "wide", "dist-tags": {"latest": "1.7999.0"}, "versions": versions});
     let mirror = TestMirror::with(&[]).await;
     mirror.upstream.publish_document("wide", serde_json::to_vec(&document).expect("JSON"));
     // A miss: 8,000 tarballs are not what this is about.
@@ -247,8 +252,17 @@ async fn documents_without_tags_or_times_are_served_as_they_are() {
         ("no dist-tags", base.clone().member("dist-tags", json!(null))),
         ("latest without its version", base.clone().tag("latest", "3.0.0")),
         ("no time", base.clone().member("time", json!(null))),
-        ("no time of the version", base.clone().member("time", json!({"modified": "2020-01-01T00:00:00.000Z"}))),
-        ("odd times", base.clone().member("time", json!({"1.0.0": "yesterday", "modified": 7, "created": "2999-01-01T00:00:00.000Z"}))),
+        (
+            "no time of the version",
+            base.clone().member("time", json!({"modified": "2020-01-01T00:00:00.000Z"})),
+        ),
+        (
+            "odd times",
+            base.clone().member(
+                "time",
+                json!({"1.0.0": "yesterday", "modified": 7, "created": "2999-01-01T00:00:00.000Z"}),
+            ),
+        ),
     ];
     for (what, package) in shapes {
         let mirror = TestMirror::with(&[package]).await;

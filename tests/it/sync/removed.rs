@@ -69,7 +69,8 @@ async fn a_security_placeholder_hides_what_it_replaces() {
     mirror.upstream.publish(&Package::new("good").version("0.0.1-security"));
     mirror.sync(&["good"]).await;
     let document = mirror.get("/good").send().await.expect(200).json();
-    let shown: Vec<_> = document["versions"].as_object().expect("versions").keys().cloned().collect();
+    let shown: Vec<_> =
+        document["versions"].as_object().expect("versions").keys().cloned().collect();
     assert_eq!(shown, ["0.0.1-security"]);
     mirror.finish().await;
 }

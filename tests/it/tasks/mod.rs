@@ -177,7 +177,8 @@ async fn tasks_waiting_at_a_stop_are_done_after_the_start() {
     for row in rows {
         assert_eq!(mirror.ended(row.id).await.state, TaskState::Success);
     }
-    let filter = TaskFilter { state: Some(TaskState::Success), name: None, limit: 10, before: None };
+    let filter =
+        TaskFilter { state: Some(TaskState::Success), name: None, limit: 10, before: None };
     let listed = mirror.store().read(move |connection| tasks::list(connection, &filter)).await;
     assert_eq!(listed.expect("a readable store").len(), 2);
     mirror.finish().await;

@@ -23,6 +23,8 @@ use crate::cache::bodies::Bodies;
 use crate::cache::generations::Generations;
 use crate::cache::packages::Packages;
 use crate::cache::tarballs::Tarballs;
+use crate::cache::verified::Verified;
+use crate::cache::work_pool::WorkPool;
 use crate::counters::Counters;
 use crate::extract::request_id::RequestIds;
 use crate::views::home::Counts;
@@ -135,6 +137,8 @@ pub struct App {
     pub bodies: Bodies,
     /// Places of tarballs.
     pub tarballs: Tarballs,
+    /// Large blobs that were found whole lately.
+    pub verified: Verified,
     /// Memory for tarballs read whole, in KiB.
     pub whole_reads: Arc<Semaphore>,
     /// Versions and files that upstream did not have a moment ago.
@@ -158,7 +162,7 @@ impl App {
     /// Fills nothing yet: all caches start empty.
     ///
     /// # Errors
-    /// When the threads that render cannot be started.
+    /// When the threads for large work cannot be started.
     pub fn start(
         settings: ServeSettings,
         engine: EngineHandle,
@@ -169,11 +173,19 @@ impl App {
         let runtime = Handle::current();
         let generations = Arc::new(Generations::new());
         runtime.spawn(follow_commits(engine.events(), Arc::clone(&generations)));
-        let workers = settings.workers;
+        let pool = Arc::new(WorkPool::start(runtime.clone(), settings.workers)?);
+        let verified = Verified::new(&engine, Arc::clone(&pool), runtime.clone());
         Ok(Arc::new(Self {
             bases: BaseUrls::new(&settings, listen),
             packages: Packages::new(engine.clone(), Arc::clone(&generations), settings.fresh_for),
-            bodies: Bodies::start(engine.clone(), runtime.clone(), workers, settings.cache_bytes)?,
+            bodies: Bodies::new(
+                engine.clone(),
+                runtime.clone(),
+                pool,
+                verified.clone(),
+                settings.cache_bytes,
+            ),
+            verified,
             tarballs: Tarballs::new(engine.clone(), generations),
             whole_reads: Arc::new(Semaphore::new(WHOLE_READS_KIB)),
             missed: Cache::builder()

@@ -14,14 +14,15 @@ use actors::EngineHandle;
 use bytes::Bytes;
 use moka::future::Cache;
 use npm::{PackageName, Sha512Digest};
-use store::blobs::{BlobError, BlobLocation, BlobReader};
+use store::blobs::{BlobError, BlobLocation, BlobReader, SMALL_BLOB_BYTES};
 use store::renderings::{self, Rendering, RenderingKey};
 use tokio::runtime::Handle;
 
 use super::fresh::{FreshDocuments, FreshKey};
 use super::packages::Package;
 use super::render::{Made, MakeError, Source, Wanted, make};
-use super::render_pool::RenderPool;
+use super::verified::Verified;
+use super::work_pool::WorkPool;
 use crate::base_url::Base;
 use crate::error::ApiError;
 
@@ -80,7 +81,8 @@ pub struct Bodies {
 /// What making a body needs.
 struct Jobs {
     engine: EngineHandle,
-    pool: RenderPool,
+    pool: Arc<WorkPool>,
+    verified: Verified,
     fresh: FreshDocuments,
     made: AtomicU64,
 }
@@ -98,26 +100,21 @@ pub enum NoBody {
 
 impl Bodies {
     /// Empty, with room for `cache_bytes`.
-    ///
-    /// # Errors
-    /// When the threads that render cannot be started.
-    pub fn start(
+    #[must_use]
+    pub fn new(
         engine: EngineHandle,
         runtime: Handle,
-        workers: usize,
+        pool: Arc<WorkPool>,
+        verified: Verified,
         cache_bytes: u64,
-    ) -> std::io::Result<Self> {
+    ) -> Self {
         let cache = Cache::builder()
             .max_capacity(cache_bytes)
             .weigher(|_, body: &Arc<Body>| body.weight())
             .build();
-        let jobs = Jobs {
-            engine,
-            pool: RenderPool::start(runtime.clone(), workers)?,
-            fresh: FreshDocuments::new(),
-            made: AtomicU64::new(0),
-        };
-        Ok(Self { cache, jobs: Arc::new(jobs), runtime })
+        let jobs =
+            Jobs { engine, pool, verified, fresh: FreshDocuments::new(), made: AtomicU64::new(0) };
+        Self { cache, jobs: Arc::new(jobs), runtime }
     }
 
     /// The body of a package that is here.
@@ -266,6 +263,7 @@ impl Jobs {
         Ok(Body { etag: etag(&row.etag), place })
     }
 
+    /// Opens a blob that is what it should be: a small one is compared when it is read.
     async fn open(
         &self,
         digest: &Sha512Digest,
@@ -275,6 +273,9 @@ impl Jobs {
         if i64::try_from(reader.len()) != Ok(location.length) {
             let what = format!("{} bytes instead of {}", reader.len(), location.length);
             return Err(BlobError::Damaged { digest: *digest, what });
+        }
+        if reader.len() > SMALL_BLOB_BYTES as u64 {
+            self.verified.check(digest, &reader).await?;
         }
         Ok(reader)
     }

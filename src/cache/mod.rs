@@ -11,5 +11,6 @@ pub mod fresh;
 pub mod generations;
 pub mod packages;
 pub mod render;
-pub mod render_pool;
 pub mod tarballs;
+pub mod verified;
+pub mod work_pool;

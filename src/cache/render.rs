@@ -1,6 +1,6 @@
 //! One document from its stored bytes to what a client gets: inflate, scan, splice, compress.
 //!
-//! Pure work without I/O, run by the [`RenderPool`](super::render_pool::RenderPool).
+//! Pure work without I/O, run by the [`WorkPool`](super::work_pool::WorkPool).
 
 use std::io::{Read, Write};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse};
-use actors::MissDocument;
+use actors::{MissDocument, MissError};
 use npm::PackageName;
 
 use super::document::{Document, from_memory};
@@ -148,6 +148,13 @@ pub async fn remember_missed(app: &App, name: &PackageName, what: &str) {
     app.missed.insert((name.clone(), what.to_owned()), ()).await;
 }
 
+/// Why a document that came was not kept, so that its tarballs cannot be had either.
+async fn not_kept(app: &App, name: &PackageName) -> ApiError {
+    let parked = app.engine.describe().await.ok().and_then(|engine| engine.parked);
+    let reason = parked.unwrap_or_else(|| "its document could not be stored".to_owned());
+    ApiError::from_miss(name, &MissError::Parked(reason))
+}
+
 /// Where a tarball is that no row knows: after upstream was asked for the document.
 ///
 /// # Errors
@@ -160,7 +167,9 @@ pub async fn learn_file(app: &App, name: &PackageName, file: &str) -> Result<Pla
     } else {
         let fetched = app.engine.fetch_document(name).await;
         let document = fetched.map_err(|error| ApiError::from_miss(name, &error))?;
-        document.committed().await;
+        if !document.committed().await {
+            return Err(not_kept(app, name).await);
+        }
         app.packages.forget(name);
     }
     let place = app.tarballs.find(name, file).await?;

@@ -247,7 +247,7 @@ async fn open(app: &App, held: &Held) -> Result<BlobReader, BlobError> {
 }
 
 /// A small tarball is read whole, which compares its checksum, and then cut; a large one, or
-/// any when many wait for slow clients, is read piece by piece.
+/// any when many wait for slow clients, is hashed first and then read piece by piece.
 async fn read(
     app: &App,
     name: &PackageName,
@@ -266,6 +266,7 @@ async fn read(
         let last = usize::try_from(start.saturating_add(length)).unwrap_or(bytes.len());
         return Ok(memory_body(bytes.slice(first..last), permit));
     }
+    app.verified.check(&held.digest, &reader).await?;
     let failed = forget_later(app, name, held.digest);
     Ok(blob_body(reader, start, length, failed))
 }

@@ -1,4 +1,5 @@
-//! Where documents are scanned, rendered and compressed: never on an HTTP thread.
+//! Where documents are scanned, rendered and compressed and large blobs hashed: never on an
+//! HTTP thread.
 //!
 //! Small jobs go to the blocking pool, as many at a time as there are workers. Large ones
 //! have threads of their own, few and at low priority: readers of a 40 MB packument wait
@@ -14,27 +15,27 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::error::ApiError;
 
-/// Documents above this many bytes are large: rendering takes milliseconds from here on.
+/// Jobs on more than this many bytes are large: they take milliseconds from here on.
 pub const LARGE_BYTES: u64 = 512 * 1024;
 
-/// Large documents rendered at a time; each holds its body twice.
+/// Large jobs at a time; a rendering holds its body twice.
 const LARGE_AT_ONCE: usize = 2;
 
-/// Added to the nice value of the threads for large documents.
+/// Added to the nice value of the threads for large jobs.
 const LARGE_NICE: i32 = 10;
 
 type Job = Box<dyn FnOnce() + Send>;
 
 /// The two lanes.
 #[derive(Debug)]
-pub struct RenderPool {
+pub struct WorkPool {
     runtime: Handle,
     small: Arc<Semaphore>,
     large: mpsc::Sender<Job>,
 }
 
-impl RenderPool {
-    /// Starts the threads for large documents; they end when the pool is dropped.
+impl WorkPool {
+    /// Starts the threads for large jobs; they end when the pool is dropped.
     ///
     /// # Errors
     /// When a thread cannot be started.
@@ -43,29 +44,27 @@ impl RenderPool {
         let jobs = Arc::new(Mutex::new(jobs));
         for _ in 0..LARGE_AT_ONCE {
             let jobs = Arc::clone(&jobs);
-            std::thread::Builder::new()
-                .name("render-large".to_owned())
-                .spawn(move || work(&jobs))?;
+            std::thread::Builder::new().name("large-work".to_owned()).spawn(move || work(&jobs))?;
         }
         Ok(Self { runtime, small: Arc::new(Semaphore::new(workers.max(2))), large })
     }
 
-    /// Runs a job on a document of `body_bytes` bytes.
+    /// Runs a job on `bytes` bytes.
     ///
     /// # Errors
     /// [`ApiError::Internal`] when the job panicked or the pool is stopping.
     pub async fn run<T: Send + 'static>(
         &self,
-        body_bytes: u64,
+        bytes: u64,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ApiError> {
-        if body_bytes <= LARGE_BYTES {
+        if bytes <= LARGE_BYTES {
             let permit = Arc::clone(&self.small).acquire_owned().await.map_err(|_| ended())?;
             let running = self.runtime.spawn_blocking(move || {
                 let _permit = permit;
                 job()
             });
-            return running.await.map_err(|error| ApiError::Internal(format!("render: {error}")));
+            return running.await.map_err(|error| ApiError::Internal(format!("work: {error}")));
         }
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move || drop(answer.send(job())));
@@ -77,20 +76,20 @@ impl RenderPool {
 fn work(jobs: &Mutex<mpsc::Receiver<Job>>) {
     // On Linux the nice value belongs to the thread. Refused, the lane is merely less polite.
     if let Err(error) = rustix::process::nice(LARGE_NICE) {
-        tracing::debug!(%error, "large documents are rendered at normal priority");
+        tracing::debug!(%error, "large work is done at normal priority");
     }
     loop {
         let next = jobs.lock().recv();
         let Ok(job) = next else { return };
         // The sender of the answer is dropped in a panic, which is what its reader sees.
         if std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).is_err() {
-            tracing::error!("rendering a large document panicked");
+            tracing::error!("large work panicked");
         }
     }
 }
 
 fn ended() -> ApiError {
-    ApiError::Internal("the rendering of a document did not finish".to_owned())
+    ApiError::Internal("the work for a request did not finish".to_owned())
 }
 
 #[cfg(test)]
@@ -99,7 +98,7 @@ mod tests {
 
     #[tokio::test]
     async fn both_lanes_answer_and_survive_a_panic() {
-        let pool = RenderPool::start(Handle::current(), 2).unwrap();
+        let pool = WorkPool::start(Handle::current(), 2).unwrap();
         for bytes in [1, LARGE_BYTES + 1] {
             assert_eq!(pool.run(bytes, || 7).await, Ok(7));
             for _ in 0..LARGE_AT_ONCE + 1 {

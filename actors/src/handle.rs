@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use actix::dev::ToEnvelope;
 use actix::{Handler, Message};
-use npm::PackageName;
+use npm::{PackageName, Sha512Digest};
+use store::blobs::BlobLocation;
 use store::tasks::{self, NewTask, TaskOptions, TaskRow};
 use store::{Committed, Keeping, PackageChange, Store, StoreError, TaskId, WriteFn};
 use tokio::sync::broadcast;
@@ -225,6 +226,18 @@ impl EngineHandle {
         version: &str,
     ) -> Result<TarballFetch, MissError> {
         self.shared.fetch.fetch_tarball(name, version).await
+    }
+
+    /// The same for a reader that needs the whole blob first: `HEAD`, `Range`.
+    ///
+    /// # Errors
+    /// See [`MissError`].
+    pub async fn fetch_tarball_stored(
+        &self,
+        name: &PackageName,
+        version: &str,
+    ) -> Result<(Sha512Digest, BlobLocation), MissError> {
+        self.shared.fetch.fetch_tarball_stored(name, version).await
     }
 
     fn mirror_later(&self, name: PackageName) {

@@ -7,7 +7,6 @@ use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse};
 use actors::TarballFetch;
-use futures_util::StreamExt;
 use npm::PackageName;
 use store::blobs::{BlobError, BlobReader, SMALL_BLOB_BYTES};
 use tokio::sync::OwnedSemaphorePermit;
@@ -141,7 +140,7 @@ async fn pass_on(
     etag: Option<HeaderValue>,
 ) -> Result<HttpResponse, ApiError> {
     let what = format!("{name}@{version}");
-    let (length, mut stream) = match fetched {
+    let (length, stream) = match fetched {
         TarballFetch::Stored { digest, location } => {
             let held = app.tarballs.stored(name, version, digest, location);
             return match send(app, request, name, &held).await? {
@@ -158,17 +157,10 @@ async fn pass_on(
         describe(answer.headers_mut(), etag);
         return Ok(answer);
     }
-    while let Some(piece) = stream.next().await {
-        piece.map_err(|error| ApiError::from_miss(&what, &error))?;
-    }
-    match app.engine.fetch_tarball(name, version).await {
-        Ok(TarballFetch::Stored { digest, location }) => {
-            let held = app.tarballs.stored(name, version, digest, location);
-            send(app, request, name, &held).await?.map_err(|_| ApiError::damaged(&what))
-        }
-        Ok(TarballFetch::Streaming { .. }) => Err(ApiError::damaged(&what)),
-        Err(error) => Err(ApiError::from_miss(&what, &error)),
-    }
+    let stored = app.engine.fetch_tarball_stored(name, version).await;
+    let (digest, location) = stored.map_err(|error| ApiError::from_miss(&what, &error))?;
+    let held = app.tarballs.stored(name, version, digest, location);
+    send(app, request, name, &held).await?.map_err(|_| ApiError::damaged(&what))
 }
 
 fn unmodified(held: &Held) -> HttpResponse {

@@ -115,8 +115,12 @@ fn keep(known: &Known, task: &TaskRow) -> Keeping {
     known.row.as_ref().map_or(asked, |row| row.keep.raised_by(asked))
 }
 
+/// Nobody waits for what the feed or the sweep found; a dependency is part of what was asked.
 fn urgency(task: &TaskRow) -> Urgency {
-    if task.priority == tasks::PRIORITY_PEOPLE { Urgency::Person } else { Urgency::Background }
+    match task.priority {
+        tasks::PRIORITY_FEED | tasks::PRIORITY_SWEEP => Urgency::Background,
+        _ => Urgency::Person,
+    }
 }
 
 /// The second half of a sync: tarballs, commit, dependencies.

@@ -16,6 +16,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::{Data, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{App as WebApp, HttpServer};
 use actors::Engine;
+use futures_util::future::join_all;
 use tokio::net::TcpSocket;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
@@ -184,9 +185,7 @@ impl Serving {
         self.app.begin_stopping();
         let until = Instant::now() + grace;
         let in_order = async {
-            for handle in &self.handles {
-                handle.stop(true).await;
-            }
+            join_all(self.handles.iter().map(|handle| handle.stop(true))).await;
             engine.shutdown(until.saturating_duration_since(Instant::now())).await;
         };
         tokio::select! {

@@ -7,20 +7,20 @@
 //! going away stops nobody else.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use actix_web::http::header::HeaderValue;
 use actors::EngineHandle;
 use bytes::Bytes;
 use moka::future::Cache;
 use npm::{PackageName, Sha512Digest};
-use store::blobs::{BlobError, BlobLocation, BlobReader, SMALL_BLOB_BYTES};
-use store::renderings::{self, Rendering, RenderingKey};
+use store::blobs::{BlobError, BlobLocation, BlobReader};
 use tokio::runtime::Handle;
 
-use super::fresh::{FreshDocuments, FreshKey};
+use super::body_jobs::BodyJobs;
+use super::fresh::FreshKey;
 use super::packages::Package;
-use super::render::{Made, MakeError, Source, Wanted, make};
+use super::render::{Made, MakeError, Source, Wanted};
 use super::verified::Verified;
 use super::work_pool::WorkPool;
 use crate::base_url::Base;
@@ -31,9 +31,6 @@ pub const KEPT_IN_MEMORY: u64 = 8 << 20;
 
 /// What an entry costs beside its bytes.
 const OVERHEAD: usize = 320;
-
-/// Blocks and holds will raise it; a rendering made under another epoch is another rendering.
-const POLICY_EPOCH: i64 = 0;
 
 /// A document ready to be sent.
 #[derive(Debug)]
@@ -74,17 +71,8 @@ struct BodyKey {
 #[derive(Clone)]
 pub struct Bodies {
     cache: Cache<BodyKey, Arc<Body>>,
-    jobs: Arc<Jobs>,
+    jobs: Arc<BodyJobs>,
     runtime: Handle,
-}
-
-/// What making a body needs.
-struct Jobs {
-    engine: EngineHandle,
-    pool: Arc<WorkPool>,
-    verified: Verified,
-    fresh: FreshDocuments,
-    made: AtomicU64,
 }
 
 /// Why there is no body.
@@ -112,8 +100,7 @@ impl Bodies {
             .max_capacity(cache_bytes)
             .weigher(|_, body: &Arc<Body>| body.weight())
             .build();
-        let jobs =
-            Jobs { engine, pool, verified, fresh: FreshDocuments::new(), made: AtomicU64::new(0) };
+        let jobs = BodyJobs::new(engine, pool, verified);
         Self { cache, jobs: Arc::new(jobs), runtime }
     }
 
@@ -213,172 +200,8 @@ impl Bodies {
     }
 }
 
-impl Jobs {
-    /// From its blob when it was made before, from the answer to a miss when that is the same
-    /// document, else from the stored document.
-    async fn fetch(
-        &self,
-        package: &Package,
-        wanted: &Wanted,
-        base: &Base,
-    ) -> Result<Arc<Body>, NoBody> {
-        let Some(key) = rendering_key(package, wanted, base) else {
-            let source = self.read_document(package).await?;
-            return self.make(&package.name, source, wanted, &base.url).await.map(Body::in_memory);
-        };
-        if let Some(body) = self.find(&key).await {
-            return Ok(Arc::new(body));
-        }
-        let fresh = FreshKey::of_package(package, base.id.unwrap_or(0), wanted.clone());
-        let made = match self.fresh.take(&fresh).await {
-            Some(made) => made,
-            None => {
-                let source = self.read_document(package).await?;
-                self.make(&package.name, source, wanted, &base.url).await?
-            }
-        };
-        self.keep(key, made).await
-    }
-
-    async fn find(&self, key: &RenderingKey) -> Option<Body> {
-        let wanted = key.clone();
-        let found = self.engine.store().read(move |rows| renderings::find(rows, &wanted)).await;
-        let row = found.ok().flatten()?;
-        match self.load(&row).await {
-            Ok(body) => Some(body),
-            Err(error) => {
-                tracing::warn!(%error, "a rendered document was lost and is made again");
-                None
-            }
-        }
-    }
-
-    async fn load(&self, row: &Rendering) -> Result<Body, BlobError> {
-        let reader = self.open(&row.digest, row.location).await?;
-        let place = if reader.len() <= KEPT_IN_MEMORY {
-            BodyPlace::Memory(reader.read_all().await?)
-        } else {
-            BodyPlace::Blob(row.digest, row.location)
-        };
-        Ok(Body { etag: etag(&row.etag), place })
-    }
-
-    /// Opens a blob that is what it should be: a small one is compared when it is read.
-    async fn open(
-        &self,
-        digest: &Sha512Digest,
-        location: BlobLocation,
-    ) -> Result<BlobReader, BlobError> {
-        let reader = self.engine.store().blobs().reader(digest, location).await?;
-        if i64::try_from(reader.len()) != Ok(location.length) {
-            let what = format!("{} bytes instead of {}", reader.len(), location.length);
-            return Err(BlobError::Damaged { digest: *digest, what });
-        }
-        if reader.len() > SMALL_BLOB_BYTES as u64 {
-            self.verified.check(digest, &reader).await?;
-        }
-        Ok(reader)
-    }
-
-    async fn read_document(&self, package: &Package) -> Result<Source, NoBody> {
-        let document = &package.document;
-        let read = async {
-            let reader = self.open(&document.digest, document.location).await?;
-            reader.read_all().await
-        };
-        let bytes = read.await.map_err(|error| match error {
-            BlobError::Missing { .. } | BlobError::Damaged { .. } => {
-                NoBody::Damaged(error.to_string())
-            }
-            other => NoBody::Failed(ApiError::Internal(other.to_string())),
-        })?;
-        Ok(Source::Stored {
-            bytes,
-            encoding: document.encoding,
-            body_bytes: u64::try_from(document.body_bytes).unwrap_or(0),
-        })
-    }
-
-    async fn make(
-        &self,
-        name: &PackageName,
-        source: Source,
-        wanted: &Wanted,
-        base_url: &str,
-    ) -> Result<Made, NoBody> {
-        let body_bytes = source.body_bytes();
-        let (name, wanted, base_url) = (name.clone(), wanted.clone(), base_url.to_owned());
-        let made = move || make(&source, &name, &wanted, &base_url);
-        let made = self.pool.run(body_bytes, made).await.map_err(NoBody::Failed)??;
-        self.made.fetch_add(1, Ordering::Relaxed);
-        Ok(made)
-    }
-
-    /// Small bodies are answered from memory while they are being stored; huge ones are
-    /// stored first, so that they are in memory only once.
-    async fn keep(&self, key: RenderingKey, made: Made) -> Result<Arc<Body>, NoBody> {
-        if made.bytes.len() as u64 <= KEPT_IN_MEMORY {
-            let body = Body::in_memory(made.clone());
-            let engine = self.engine.clone();
-            tokio::spawn(async move {
-                if let Err(error) = store_rendering(&engine, key, made).await {
-                    tracing::warn!(%error, "a rendered document is not kept");
-                }
-            });
-            return Ok(body);
-        }
-        match store_rendering(&self.engine, key, made.clone()).await {
-            Ok((digest, location)) => Ok(Arc::new(Body {
-                etag: etag(&made.etag),
-                place: BodyPlace::Blob(digest, location),
-            })),
-            // A full disk must not stop serving: this reader gets it from memory.
-            Err(error) => {
-                tracing::warn!(%error, "a huge rendered document is not kept");
-                Ok(Body::in_memory(made))
-            }
-        }
-    }
-}
-
-/// Puts the bytes and writes the row that names them.
-async fn store_rendering(
-    engine: &EngineHandle,
-    key: RenderingKey,
-    made: Made,
-) -> Result<(Sha512Digest, BlobLocation), ApiError> {
-    let bytes = made.bytes;
-    let hashed = tokio::task::spawn_blocking({
-        let bytes = bytes.clone();
-        move || Sha512Digest::of(&bytes)
-    });
-    let digest = hashed.await.map_err(|error| ApiError::Internal(error.to_string()))?;
-    let length = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
-    let put = engine.store().blobs().put(digest, bytes).await;
-    let location = put.map_err(|error| ApiError::Internal(error.to_string()))?;
-    let rendering = Rendering { digest, location, etag: made.etag, bytes: length };
-    let write = Box::new(move |rows: &mut store::AnyConnection| {
-        renderings::insert(rows, &key, &rendering).map(drop)
-    });
-    engine.write(write).await?;
-    Ok((digest, location))
-}
-
-/// Only whole packuments are kept on disk: a manifest is a slice of one.
-fn rendering_key(package: &Package, wanted: &Wanted, base: &Base) -> Option<RenderingKey> {
-    let Wanted::Packument(form, encoding) = wanted else { return None };
-    Some(RenderingKey {
-        package_id: package.id,
-        revision: package.revision,
-        form: form.as_str(),
-        encoding: encoding.as_str(),
-        base: base.url.clone(),
-        policy_epoch: POLICY_EPOCH,
-    })
-}
-
 impl Body {
-    fn in_memory(made: Made) -> Arc<Self> {
+    pub(super) fn in_memory(made: Made) -> Arc<Self> {
         Arc::new(Self { etag: etag(&made.etag), place: BodyPlace::Memory(made.bytes) })
     }
 
@@ -392,17 +215,8 @@ impl Body {
 }
 
 /// Tags are hex and quotes; one that came out of the table otherwise is not used.
-fn etag(text: &str) -> HeaderValue {
+pub(super) fn etag(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("W/\"unknown\""))
-}
-
-impl Source {
-    fn body_bytes(&self) -> u64 {
-        match self {
-            Self::Stored { body_bytes, .. } => *body_bytes,
-            Self::Body(body) => body.len() as u64,
-        }
-    }
 }
 
 impl NoBody {

@@ -6,6 +6,7 @@
 //! outlive a commit that did not change the document.
 
 pub mod bodies;
+mod body_jobs;
 pub mod damage;
 pub mod fresh;
 pub mod generations;

@@ -83,6 +83,33 @@ async fn short_failures_of_upstream_are_not_seen_by_the_reader() {
 }
 
 #[tokio::test]
+async fn an_upstream_in_trouble_is_left_alone_and_what_is_here_is_served() {
+    let mirror = TestMirror::builder()
+        .packages(&[lamp()])
+        .asks(|settings| {
+            settings.breaker.failures = 3;
+            settings.breaker.rest = Duration::from_secs(3600);
+            settings.retry.attempts = 1;
+        })
+        .start()
+        .await;
+    mirror.sync(&["lamp"]).await;
+    for n in 0..8 {
+        mirror.upstream.fail(&format!("/ghost-{n}"), 502, usize::MAX);
+    }
+    mirror.upstream.forget_asked();
+    for n in 0..8 {
+        let answer = mirror.get(&format!("/ghost-{n}")).send().await.expect(503);
+        answer.must("retry-after");
+    }
+    let asked = mirror.upstream.asked().len();
+    assert!(asked < 8, "{asked} requests reached an upstream that answers 502 to all");
+    mirror.get("/lamp").send().await.expect(200);
+    mirror.get(&lamp().tarball_path("1.0.0")).send().await.expect(200);
+    mirror.finish().await;
+}
+
+#[tokio::test]
 async fn what_cannot_change_is_not_asked_again() {
     let mirror = TestMirror::with(&[lamp()]).await;
     mirror.upstream.fail("/lamp", 403, usize::MAX);

@@ -8,6 +8,7 @@ mod names;
 mod packuments;
 mod small_routes;
 mod tarballs;
+mod tls;
 
 use serde_json::json;
 

@@ -43,6 +43,24 @@ async fn reading_is_open_to_every_origin_and_nothing_else_is() {
 }
 
 #[tokio::test]
+async fn a_preflight_allows_reading_alone() {
+    let mirror = mirror().await;
+    for target in ["/lamp", "/@garden%2fui/-/ui-2.0.4.tgz", "/-/ping"] {
+        let answer = mirror
+            .request("OPTIONS", target)
+            .header("origin", "https://page.example")
+            .header("access-control-request-method", "GET")
+            .send()
+            .await
+            .expect(204);
+        assert_eq!(answer.must("access-control-allow-origin"), "*");
+        assert_eq!(answer.must("access-control-allow-methods"), "GET,HEAD");
+    }
+    assert_eq!(mirror.upstream.asked().len(), 0);
+    mirror.finish().await;
+}
+
+#[tokio::test]
 async fn every_answer_has_a_request_id_of_its_own() {
     let mirror = mirror().await;
     let mut seen = std::collections::HashSet::new();

@@ -6,7 +6,7 @@ use actix_web::body::{self, BoxBody, SizedStream};
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse};
-use actors::TarballFetch;
+use actors::{MissError, TarballFetch};
 use npm::PackageName;
 use store::blobs::{BlobError, BlobReader, SMALL_BLOB_BYTES};
 use tokio::sync::OwnedSemaphorePermit;
@@ -38,7 +38,7 @@ pub async fn get_tarball(
     match app.tarballs.find(&name, &file).await? {
         Place::Held(held) => return serve(app, request, &name, &held).await,
         Place::Remote { version, etag } if app.settings.on_miss == OnMiss::Fetch => {
-            return fetch(app, request, &name, &file, &version, etag).await;
+            return fetch(app, request, &name, &version, etag).await;
         }
         Place::Remote { .. } | Place::Unknown => {}
     }
@@ -47,9 +47,7 @@ pub async fn get_tarball(
         OnMiss::Redirect => miss::redirect(app, request, &name),
         OnMiss::Fetch => match miss::learn_file(app, &name, &file).await? {
             Place::Held(held) => serve(app, request, &name, &held).await,
-            Place::Remote { version, etag } => {
-                fetch(app, request, &name, &file, &version, etag).await
-            }
+            Place::Remote { version, etag } => fetch(app, request, &name, &version, etag).await,
             Place::Unknown => Err(ApiError::package_not_found(what(&name, &file))),
         },
     }
@@ -105,60 +103,37 @@ async fn recover(
     if app.settings.on_miss != OnMiss::Fetch {
         return Err(ApiError::damaged(what));
     }
-    match app.engine.fetch_tarball(name, &held.version).await {
-        Ok(fetched) => {
-            let etag = Some(held.etag.clone());
-            pass_on(app, request, name, &held.version, fetched, etag).await
-        }
-        Err(error) => {
-            tracing::warn!(package.name = %name, %error, "a damaged tarball was not fetched again");
-            Err(ApiError::damaged(what))
-        }
-    }
+    let etag = Some(held.etag.clone());
+    fetch(app, request, name, &held.version, etag).await.map_err(|error| {
+        tracing::warn!(package.name = %name, %error, "a damaged tarball was not fetched again");
+        ApiError::damaged(what)
+    })
 }
 
 async fn fetch(
     app: &App,
     request: &HttpRequest,
     name: &PackageName,
-    file: &str,
     version: &str,
-    etag: Option<HeaderValue>,
-) -> Result<HttpResponse, ApiError> {
-    let fetched = app.engine.fetch_tarball(name, version).await;
-    let fetched = fetched.map_err(|error| ApiError::from_miss(what(name, file), &error))?;
-    pass_on(app, request, name, version, fetched, etag).await
-}
-
-/// Sends what the engine fetched. A part of it, or its length alone, waits until it is stored.
-async fn pass_on(
-    app: &App,
-    request: &HttpRequest,
-    name: &PackageName,
-    version: &str,
-    fetched: TarballFetch,
     etag: Option<HeaderValue>,
 ) -> Result<HttpResponse, ApiError> {
     let what = format!("{name}@{version}");
-    let (length, stream) = match fetched {
-        TarballFetch::Stored { digest, location } => {
-            let held = app.tarballs.stored(name, version, digest, location);
-            return match send(app, request, name, &held).await? {
-                Ok(answer) => Ok(answer),
-                Err(_) => Err(ApiError::damaged(&what)),
-            };
+    let missed = |error: MissError| ApiError::from_miss(&what, &error);
+    // A part of it, or its length alone, waits until the whole is stored.
+    let waits = *request.method() == Method::HEAD || request.headers().contains_key(header::RANGE);
+    let (digest, location) = if waits {
+        app.engine.fetch_tarball_stored(name, version).await.map_err(missed)?
+    } else {
+        match app.engine.fetch_tarball(name, version).await.map_err(missed)? {
+            TarballFetch::Stored { digest, location } => (digest, location),
+            TarballFetch::Streaming { length, body } => {
+                let body = BoxBody::new(SizedStream::new(length, body));
+                let mut answer = HttpResponse::with_body(StatusCode::OK, body);
+                describe(answer.headers_mut(), etag);
+                return Ok(answer);
+            }
         }
-        TarballFetch::Streaming { length, body } => (length, body),
     };
-    let is_head = *request.method() == Method::HEAD;
-    if !is_head && !request.headers().contains_key(header::RANGE) {
-        let mut answer =
-            HttpResponse::with_body(StatusCode::OK, BoxBody::new(SizedStream::new(length, stream)));
-        describe(answer.headers_mut(), etag);
-        return Ok(answer);
-    }
-    let stored = app.engine.fetch_tarball_stored(name, version).await;
-    let (digest, location) = stored.map_err(|error| ApiError::from_miss(&what, &error))?;
     let held = app.tarballs.stored(name, version, digest, location);
     send(app, request, name, &held).await?.map_err(|_| ApiError::damaged(&what))
 }

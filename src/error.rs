@@ -11,6 +11,7 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
+use actors::upstream::LOOP_HEADER;
 use actors::{EngineError, MissError};
 use npm::NameError;
 use store::StoreError;
@@ -58,6 +59,8 @@ pub enum ApiError {
     NotImplemented(String),
     /// Upstream answered with something that cannot be used.
     BadUpstream(String),
+    /// The request came from this mirror itself, whose instance id this is.
+    Loop(String),
     /// Will work later.
     Unavailable {
         /// What happened and why.
@@ -140,6 +143,7 @@ impl ApiError {
             Self::Legal(_) => "UNAVAILABLE_FOR_LEGAL_REASONS",
             Self::NotImplemented(_) => "NOT_IMPLEMENTED",
             Self::BadUpstream(_) => "BAD_GATEWAY",
+            Self::Loop(_) => "LOOP_DETECTED",
             Self::Unavailable { .. } => "SERVICE_UNAVAILABLE",
             Self::Internal(_) => "INTERNAL_SERVER_ERROR",
         }
@@ -195,6 +199,9 @@ impl ApiError {
             Self::LoginFirst => {
                 answer.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
             }
+            Self::Loop(instance_id) => {
+                answer.insert_header((LOOP_HEADER, instance_id.as_str()));
+            }
             _ => {}
         }
         answer.body(serde_json::to_vec(&self.body(request_id)).unwrap_or_default())
@@ -222,6 +229,7 @@ impl fmt::Display for ApiError {
             Self::RangeNotSatisfiable(length) => {
                 write!(formatter, "the asked range lies outside of the {length} bytes there are")
             }
+            Self::Loop(_) => formatter.write_str("this mirror was made its own upstream"),
             Self::NotImplemented(path) => write!(formatter, "{path} not implemented yet"),
             Self::Unavailable { reason, .. } => formatter.write_str(reason),
             Self::Internal(_) => formatter.write_str("something went wrong in the mirror itself"),
@@ -246,6 +254,7 @@ impl ResponseError for ApiError {
             Self::Legal(_) => StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::BadUpstream(_) => StatusCode::BAD_GATEWAY,
+            Self::Loop(_) => StatusCode::LOOP_DETECTED,
             Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }

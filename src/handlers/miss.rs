@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse};
+use actors::upstream::{LOOP_HEADER, names_instance};
 use actors::{MissDocument, MissError};
 use npm::PackageName;
 
@@ -61,6 +62,7 @@ async fn fetch(
     wanted: Wanted,
     base: &Arc<Base>,
 ) -> Result<Document, ApiError> {
+    refuse_own_request(app, request)?;
     let document = app.engine.fetch_document(name).await;
     let document = document.map_err(|error| ApiError::from_miss(name, &error))?;
     let etag = document.validators.etag.as_deref();
@@ -76,6 +78,17 @@ async fn fetch(
             Err(ApiError::BadUpstream(format!("the document of {name} is none: {what}")))
         }
     }
+}
+
+/// A mirror that was made its own upstream, perhaps under another name, would wait for itself.
+fn refuse_own_request(app: &App, request: &HttpRequest) -> Result<(), ApiError> {
+    let Some(upstream) = app.engine.upstream() else { return Ok(()) };
+    let id = &upstream.settings().instance_id;
+    let mut hops = request.headers().get_all(LOOP_HEADER);
+    if hops.any(|hop| names_instance(hop.as_bytes(), id)) {
+        return Err(ApiError::Loop(id.clone()));
+    }
+    Ok(())
 }
 
 /// What was rendered from the answer to a miss is kept as soon as its commit gave it a

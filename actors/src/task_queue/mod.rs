@@ -2,7 +2,7 @@
 //!
 //! Only owner of the tasks table: everybody else asks it. Its rows are the truth and survive a
 //! restart; what it keeps in memory are the addresses of those who pull. Receives the messages
-//! of [`messages`], writes through the committer, sends [`WakeUp`] and [`CancelJob`] to the
+//! of `messages`, writes through the committer, sends [`WakeUp`] and [`CancelJob`] to the
 //! registry syncs.
 
 mod messages;

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use npm::PackageName;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER, VIA};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, Request, Response};
 use rustls_pki_types::CertificateDer;
 use tokio::time::Instant;
@@ -56,12 +56,15 @@ struct Pair {
     tarballs: reqwest::Client,
 }
 
-/// Whether a `Via` header value names the mirror with this instance id.
+/// Names the mirrors a request came through, by instance id, so that one that is its own upstream
+/// finds out. Not `Via`: servers such as nginx send nothing compressed to a client that sends
+/// that, which cost twice the bytes and a compression of our own for every document.
+pub const LOOP_HEADER: &str = "espejo-via";
+
+/// Whether a value of [`LOOP_HEADER`] names the mirror with this instance id.
 #[must_use]
-pub fn via_names(value: &str, instance_id: &str) -> bool {
-    value.split(',').any(|hop| {
-        hop.split_whitespace().nth(1).and_then(|by| by.strip_prefix("espejo-")) == Some(instance_id)
-    })
+pub fn names_instance(value: &[u8], instance_id: &str) -> bool {
+    value.split(|byte| *byte == b',').any(|hop| hop.trim_ascii() == instance_id.as_bytes())
 }
 
 impl Client {
@@ -173,7 +176,7 @@ impl Client {
     ) -> Result<Response, UpstreamError> {
         let mut request = Request::new(Method::GET, url.clone());
         *request.headers_mut() = headers.clone();
-        request.headers_mut().insert(VIA, self.via.clone());
+        request.headers_mut().insert(HeaderName::from_static(LOOP_HEADER), self.via.clone());
         if let Some(token) = self.authorization.as_ref().filter(|_| self.is_own(url)) {
             request.headers_mut().insert(AUTHORIZATION, token.clone());
         }
@@ -202,8 +205,8 @@ impl Client {
     /// What a response head means: 200, 304 and redirects pass, everything else is an error.
     fn judge(&self, url: &Url, response: Response) -> Result<Response, UpstreamError> {
         let id = &self.settings.instance_id;
-        let mut via = response.headers().get_all(VIA).iter();
-        if via.any(|value| value.to_str().is_ok_and(|value| via_names(value, id))) {
+        let mut via = response.headers().get_all(LOOP_HEADER).iter();
+        if via.any(|value| names_instance(value.as_bytes(), id)) {
             return Err(UpstreamError::Loop { url: shown(url), instance_id: id.clone() });
         }
         let retry_after = || self.retry_after(&response);
@@ -333,7 +336,7 @@ fn authorization(token: Option<&str>) -> Result<Option<HeaderValue>, UpstreamErr
 fn via(instance_id: &str) -> Result<HeaderValue, UpstreamError> {
     let is_token = !instance_id.is_empty()
         && instance_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-    let value = HeaderValue::try_from(format!("1.1 espejo-{instance_id}"));
+    let value = HeaderValue::try_from(instance_id);
     value.ok().filter(|_| is_token).ok_or_else(|| {
         UpstreamError::Misconfigured(format!(
             "instance id {instance_id:?}: only letters, digits, '-', '_' and '.'"

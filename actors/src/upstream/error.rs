@@ -41,7 +41,7 @@ pub enum UpstreamError {
     BadAddress(String),
     /// The request came back to this mirror.
     #[error(
-        "upstream {url} leads back to this mirror (Via names espejo-{instance_id}); it cannot be its own upstream"
+        "upstream {url} leads back to this mirror (instance {instance_id}); it cannot be its own upstream"
     )]
     Loop {
         /// The address asked.

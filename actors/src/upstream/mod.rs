@@ -37,7 +37,7 @@ use tokio::time::Instant;
 use url::Url;
 
 pub use breaker::{BreakerSettings, BreakerState};
-pub use client::via_names;
+pub use client::{LOOP_HEADER, names_instance};
 pub(crate) use decode::inflate_stored as inflate;
 pub use error::UpstreamError;
 pub use lane::{FREE_BODY_BYTES, LargeLane, in_place};

@@ -41,7 +41,7 @@ pub struct UpstreamSettings {
     pub retry: RetryPolicy,
     /// When the upstream is left alone for a while.
     pub breaker: BreakerSettings,
-    /// Identifies this mirror in `Via`, so that a loop of mirrors is found.
+    /// Identifies this mirror in requests, so that a loop of mirrors is found.
     pub instance_id: String,
     /// Ask nobody: every request fails with [`UpstreamError::Offline`](super::UpstreamError).
     pub offline: bool,

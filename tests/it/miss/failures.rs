@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use actors::upstream::UpstreamSettings;
 use espejo::app::OnMiss;
 use store::VersionState;
 
@@ -208,5 +209,16 @@ async fn below_the_free_space_limit_a_miss_is_503_and_the_rest_is_served() {
     mirror.get(&lamp().tarball_path("1.0.0")).send().await.expect(200);
     mirror.change_engine(|settings| settings.keep_free_bytes = 0).await;
     mirror.get(&wick.tarball_path("1.0.0")).send().await.expect(200);
+    mirror.finish().await;
+}
+
+#[tokio::test]
+async fn a_mirror_that_is_its_own_upstream_says_so_at_once() {
+    let mirror = TestMirror::with(&[]).await;
+    let own_address = mirror.url().parse().unwrap();
+    let settings = UpstreamSettings::new("default", own_address);
+    mirror.engine().set_upstream(Some(settings)).unwrap();
+    let answer = mirror.get("/ghost").send().await.expect(502);
+    assert!(answer.error().contains("leads back to this mirror"), "{}", answer.error());
     mirror.finish().await;
 }

@@ -119,17 +119,16 @@ fn from_message(message: &str) -> StoreError {
     ];
     const FULL: [&str; 3] =
         ["database or disk is full", "No space left on device", "could not extend file"];
-    const DAMAGED: [&str; 4] = [
-        "database disk image is malformed",
-        "file is not a database",
-        "disk I/O error",
-        "invalid page in block",
-    ];
+    const DAMAGED: [&str; 3] =
+        ["database disk image is malformed", "file is not a database", "invalid page in block"];
     let has = |patterns: &[&str]| patterns.iter().any(|pattern| message.contains(pattern));
     if has(&RETRY) {
         StoreError::Retry(message.to_owned())
     } else if has(&FULL) {
         StoreError::DiskFull(message.to_owned())
+    } else if message.contains("disk I/O error") {
+        // SQLite says this also when a file beside the database finds no space
+        StoreError::Retry(format!("{message}; the disk may be full or failing"))
     } else if has(&DAMAGED) {
         StoreError::damaged(message)
     } else {

@@ -10,7 +10,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use actix::{Addr, Supervisor, System};
-use store::Store;
+use store::tasks::{self, TaskFilter};
+use store::{Store, TaskState};
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, broadcast, oneshot};
 
@@ -80,6 +81,7 @@ impl Engine {
             events: broadcast::channel(EVENT_BUFFER).0,
             runtime: runtime.handle().clone(),
         };
+        give_back_orphans(&common.store).await?;
         let (started, addresses) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
         let actors = start_thread(settings.clone(), common.clone(), started, stopped)?;
@@ -124,6 +126,32 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.end_threads();
     }
+}
+
+/// Where one process alone works on the store, tasks that are leased at its start were those of a
+/// process that died: they go on at once instead of when their leases run out.
+async fn give_back_orphans(store: &Store) -> Result<(), EngineError> {
+    if !store.is_local() {
+        return Ok(());
+    }
+    let leased = TaskFilter {
+        state: Some(TaskState::Processing),
+        name: None,
+        limit: i64::MAX,
+        before: None,
+    };
+    let orphans = store.read(move |connection| tasks::list(connection, &leased)).await?;
+    if orphans.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = orphans.into_iter().map(|task| task.id).collect();
+    let store = store.clone();
+    // no actor runs yet, so this is the only writer
+    let given_back = tokio::task::spawn_blocking(move || {
+        store.writer_blocking()?.write_blocking(|connection| tasks::give_back(connection, &ids))
+    });
+    given_back.await.map_err(|error| EngineError::Start(error.to_string()))??;
+    Ok(())
 }
 
 /// The shared parts a handle needs, in the order of [`Common`].

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::fault::{Action, counted, faulty, watched};
-use super::oracle::{Expect, compare, let_leases_run_out};
+use super::oracle::{Expect, compare};
 use super::{left_out, names, packages};
 use crate::harness::{Espejo, FakeUpstream, Finished, Package};
 
@@ -100,7 +100,6 @@ impl Work {
     fn check(&self, data: &Path, died: &Finished, verify: bool) {
         let acknowledged = acknowledged(&died.stdout);
         compare(data, &self.ever(), Expect::AtLeast(&acknowledged));
-        let_leases_run_out(data);
         self.sync(&Espejo::new(data)).expect(0);
         compare(data, &self.ever(), Expect::Everything);
         if verify {

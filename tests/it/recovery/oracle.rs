@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use store::tasks::{self, TaskFilter};
 use store::{
-    BlobSettings, CommitBatch, DatabaseSettings, Store, StoreSettings, TaskState, VersionState,
-    blob_rows, packages, versions,
+    BlobSettings, DatabaseSettings, Store, StoreSettings, VersionState, blob_rows, packages,
+    versions,
 };
 
 use crate::harness::Package;
@@ -27,19 +26,6 @@ fn open(data: &Path) -> Option<Store> {
         blobs: BlobSettings::Local { folder: data.join("blobs"), segment_bytes: 256 << 20 },
     };
     path.exists().then(|| Store::open_blocking(&settings).expect("a store opens after anything"))
-}
-
-/// Lets the leases of a dead process run out at once, where a start would wait for their minute.
-pub fn let_leases_run_out(data: &Path) {
-    let Some(store) = open(data) else { return };
-    let filter =
-        TaskFilter { state: Some(TaskState::Processing), name: None, limit: 1_000, before: None };
-    let leased = store.read_blocking(|connection| tasks::list(connection, &filter));
-    let ids: Vec<_> = leased.expect("readable rows").iter().map(|task| task.id).collect();
-    let give_back: store::WriteFn = Box::new(move |connection| tasks::give_back(connection, &ids));
-    let batch = CommitBatch { writes: vec![give_back], changes: Vec::new() };
-    let mut writer = store.writer_blocking().expect("a writer");
-    writer.commit_blocking(batch).expect("a commit").writes.remove(0).expect("a write");
 }
 
 /// Opens a data folder as a start would and compares it with `published`, where a version may be

@@ -404,26 +404,32 @@ async fn a_thousand_readers_of_one_cold_large_tarball_make_one_request() {
     assert_eq!(world.stored_bytes(fetched).await, expected);
 }
 
-/// The large tarball with stops: the gate is passed after `before` bytes.
-fn large_with_gate(before: usize, gate: Arc<Semaphore>) -> impl Fn(&RawRequest) -> Vec<Act> {
+/// The large tarball with stops: after so many bytes, upstream waits for the gate.
+fn large_with_gates<const N: usize>(
+    stops: [(usize, Arc<Semaphore>); N],
+) -> impl Fn(&RawRequest) -> Vec<Act> {
     move |request| {
         if request.path != "/left-pad/-/left-pad-2.0.0.tgz" {
             return usual(request);
         }
         let bytes = bytes_of(LARGE);
-        vec![
-            Act::Send(format!("HTTP/1.1 200 OK\r\nContent-Length: {LARGE}\r\n\r\n").into_bytes()),
-            Act::Send(bytes[..before].to_vec()),
-            Act::Wait(gate.clone()),
-            Act::Send(bytes[before..].to_vec()),
-        ]
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {LARGE}\r\n\r\n");
+        let mut acts = vec![Act::Send(head.into_bytes())];
+        let mut sent = 0;
+        for (stop, gate) in &stops {
+            acts.push(Act::Send(bytes[sent..*stop].to_vec()));
+            acts.push(Act::Wait(gate.clone()));
+            sent = *stop;
+        }
+        acts.push(Act::Send(bytes[sent..].to_vec()));
+        acts
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_tarball_streams_while_it_comes_and_survives_its_first_reader() {
     let gate = Arc::new(Semaphore::new(0));
-    let world = World::new(large_with_gate(200_000, gate.clone())).await;
+    let world = World::new(large_with_gates([(200_000, gate.clone())])).await;
     world.hold_document().await;
     let leader = world.tarball("2.0.0").await.unwrap();
     let TarballFetch::Streaming { mut body, .. } = leader else { panic!("it is stored") };
@@ -448,11 +454,14 @@ async fn a_reader_that_stands_still_stalls_nobody_and_still_gets_everything() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_that_comes_late_waits_for_the_stored_blob() {
-    let gate = Arc::new(Semaphore::new(0));
-    let world = World::new(large_with_gate(LARGE - 1_000, gate.clone())).await;
+    let (beginning, end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let stops = [(100_000, beginning.clone()), (LARGE - 1_000, end.clone())];
+    let world = World::new(large_with_gates(stops)).await;
     world.hold_document().await;
+    // upstream goes on only when this reader is there, however late the machine wakes it
     let early = world.tarball("2.0.0").await.unwrap();
     let TarballFetch::Streaming { mut body, .. } = early else { panic!("it is stored") };
+    beginning.add_permits(1);
     let mut seen = 0;
     let follow = async {
         while seen < (LARGE - 1_000).saturating_sub(200_000) {
@@ -462,7 +471,7 @@ async fn a_reader_that_comes_late_waits_for_the_stored_blob() {
     // Either it saw that much, or it fell behind itself and waits for the stored blob: in both
     // cases the beginning has left memory.
     let _ = tokio::time::timeout(Duration::from_secs(10), follow).await;
-    let (late, ()) = tokio::join!(world.tarball("2.0.0"), async { gate.add_permits(1) });
+    let (late, ()) = tokio::join!(world.tarball("2.0.0"), async { end.add_permits(1) });
     assert_eq!(world.stored_bytes(late.unwrap()).await, bytes_of(LARGE));
     let stored = world.fetch.fetch_tarball_stored(&name(), "2.0.0").await.unwrap();
     assert_eq!(stored.0, Sha512Digest::of(&bytes_of(LARGE)));

@@ -375,15 +375,18 @@ async fn a_thousand_readers_of_one_cold_small_tarball_make_one_request() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_readers_of_one_cold_large_tarball_make_one_request() {
-    let world = World::new(usual).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let world = World::new(large_with_gates([(100_000, gate.clone())])).await;
     world.hold_document().await;
     let expected = bytes_of(LARGE);
     let readers: Vec<_> = (0..1_000)
         .map(|_| {
-            let (fetch, expected) = (world.fetch.clone(), expected.clone());
+            let (fetch, gate) = (world.fetch.clone(), gate.clone());
+            let expected = expected.clone();
             tokio::spawn(async move {
                 match fetch.fetch_tarball(&name(), "2.0.0").await.unwrap() {
                     streaming @ TarballFetch::Streaming { .. } => {
+                        gate.add_permits(1);
                         assert_eq!(drain(streaming, &expected).await, (LARGE, Ok(())));
                         true
                     }
@@ -445,9 +448,11 @@ async fn a_large_tarball_streams_while_it_comes_and_survives_its_first_reader() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_that_stands_still_stalls_nobody_and_still_gets_everything() {
-    let world = World::new(usual).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let world = World::new(large_with_gates([(100_000, gate.clone())])).await;
     world.hold_document().await;
     let slow = world.tarball("2.0.0").await.unwrap();
+    gate.add_permits(1);
     world.wait_until_held("2.0.0").await;
     assert_eq!(drain(slow, &bytes_of(LARGE)).await, (LARGE, Ok(())));
 }

@@ -76,6 +76,7 @@ impl From<UpstreamError> for MissError {
             | UpstreamError::Unreachable(_)
             | UpstreamError::Status { .. }
             | UpstreamError::Stalled { .. }
+            | UpstreamError::TooSlow { .. }
             | UpstreamError::Truncated(_) => {
                 let retry_after = error.retry_after().unwrap_or(COME_BACK).max(COME_BACK / 5);
                 Self::Unavailable { reason: error.to_string(), retry_after }

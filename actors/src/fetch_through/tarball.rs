@@ -11,7 +11,7 @@ use super::rows::Asked;
 use super::spool::{SettleGuard, Spool, Stored};
 use super::{FetchThroughDeps, Landed, MissError};
 use crate::committer::CommitError;
-use crate::upstream::{Buffered, TarballBody, Upstream, UpstreamError, Urgency};
+use crate::upstream::{Buffered, Schedule, TarballBody, Upstream, UpstreamError, Urgency};
 
 /// A package that changes all the time is given up after this many tries.
 const TRIES_ON_CONFLICT: usize = 4;
@@ -110,7 +110,7 @@ impl Flight<'_> {
         let mut schedule = upstream.retry_policy().schedule(Urgency::Person);
         let mut has_mismatched = false;
         loop {
-            match self.download(&upstream, landing).await {
+            match self.download(&upstream, &mut schedule, landing).await {
                 Ok(stored) => return self.land(stored, landing).await,
                 Err(Failure::Final(error)) => return Err(error),
                 // one edge of a CDN may hold bad bytes while its neighbour has good ones
@@ -170,9 +170,10 @@ impl Flight<'_> {
     async fn download(
         &self,
         upstream: &Upstream,
+        schedule: &mut Schedule,
         landing: &Landing<String, Landed>,
     ) -> Result<Stored, Failure> {
-        let mut body = upstream.tarball(&self.wanted.url, Urgency::Person).await?;
+        let mut body = upstream.tarball(&self.wanted.url, schedule).await?;
         let limit = self.deps.max_tarball_bytes;
         let announced = body.content_length();
         if announced.is_some_and(|bytes| bytes > limit) {
@@ -201,7 +202,7 @@ impl Flight<'_> {
     async fn store_unannounced(
         &self,
         beginning: Bytes,
-        mut body: TarballBody,
+        mut body: TarballBody<'_>,
     ) -> Result<Stored, Failure> {
         let mut upload = self.upload().await?;
         let mut received = beginning.len() as u64;
@@ -228,11 +229,12 @@ impl Flight<'_> {
 
     /// Shows the bytes to readers while they are hashed and stored.
     ///
-    /// From here on a failure is final: readers have seen bytes that a second download might
-    /// not repeat.
+    /// The body is continued where it breaks off, if the upstream can; any other failure is
+    /// final from here on, since readers have seen bytes that a second download might not
+    /// repeat.
     async fn stream(
         &self,
-        mut body: TarballBody,
+        mut body: TarballBody<'_>,
         length: u64,
         landing: &Landing<String, Landed>,
     ) -> Result<Stored, Failure> {
@@ -257,7 +259,7 @@ impl Flight<'_> {
 
     async fn follow(
         &self,
-        mut body: TarballBody,
+        mut body: TarballBody<'_>,
         mut upload: HashingUpload,
         spool: &Spool,
     ) -> Result<Stored, Failure> {

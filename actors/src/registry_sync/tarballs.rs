@@ -12,7 +12,7 @@ use url::Url;
 
 use super::JobDeps;
 use super::settle::JobError;
-use crate::upstream::{Buffered, TarballBody, Upstream, UpstreamError, Urgency};
+use crate::upstream::{Buffered, Schedule, TarballBody, Upstream, UpstreamError, Urgency};
 
 /// One digest to have, and where it is said to be.
 #[derive(Clone, Debug)]
@@ -127,7 +127,7 @@ async fn fetch(
         if let Some(reason) = deps.parking.reason() {
             return Err(TarballFailure::Stop(JobError::Parked(reason)));
         }
-        let failure = match download(deps, upstream, urgency, &url, &wanted.expected).await {
+        let failure = match download(deps, upstream, &mut schedule, &url, &wanted.expected).await {
             Ok(held) => return Ok(held),
             Err(failure) => failure,
         };
@@ -135,7 +135,7 @@ async fn fetch(
             Download::Upstream(error @ UpstreamError::TooLarge { .. }) => {
                 return Err(TarballFailure::TooLarge(error));
             }
-            // the client repeats the request; a body that broke off is repeated here
+            // a body that broke off and could not be continued is asked for again from the start
             Download::Upstream(error) => match schedule.next_delay(&error) {
                 Some(delay) => tokio::time::sleep(delay).await,
                 None => return Err(TarballFailure::Failed(error.to_string())),
@@ -168,11 +168,11 @@ impl From<UpstreamError> for Download {
 async fn download(
     deps: &JobDeps,
     upstream: &Upstream,
-    urgency: Urgency,
+    schedule: &mut Schedule,
     url: &Url,
     expected: &ExpectedDigest,
 ) -> Result<HeldTarball, Download> {
-    let mut body = upstream.tarball(url, urgency).await?;
+    let mut body = upstream.tarball(url, schedule).await?;
     let small = u64::try_from(SMALL_BLOB_BYTES).unwrap_or(u64::MAX);
     let announced = body.content_length();
     if announced.is_some_and(|length| length > small) {
@@ -202,7 +202,7 @@ async fn keep_small(
 
 async fn stream(
     deps: &JobDeps,
-    mut body: TarballBody,
+    mut body: TarballBody<'_>,
     start: Bytes,
     expected: &ExpectedDigest,
 ) -> Result<HeldTarball, Download> {

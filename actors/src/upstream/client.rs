@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use npm::PackageName;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RANGE, RETRY_AFTER};
 use reqwest::{Method, Request, Response};
 use rustls_pki_types::CertificateDer;
 use tokio::time::Instant;
@@ -108,7 +108,8 @@ impl Client {
         url.origin() == self.settings.url.origin()
     }
 
-    /// Sends a GET and follows redirects until there is an answer: 200, or 304 if asked so.
+    /// Sends a GET and follows redirects until there is an answer: 200, or 304 or 206 if asked
+    /// so.
     pub(super) async fn get(
         &self,
         kind: Kind,
@@ -161,7 +162,7 @@ impl Client {
         let pass =
             pass.transpose().map_err(|retry_after| UpstreamError::Resting { retry_after })?;
         let answer = match self.send(kind, url, headers).await {
-            Ok(response) => self.judge(url, response),
+            Ok(response) => self.judge(url, response, headers.contains_key(RANGE)),
             Err(failure) => Err(failure),
         };
         tell(pass, &answer);
@@ -194,7 +195,7 @@ impl Client {
         };
         let good = match response.status().as_u16() {
             304 => Good::NotModified,
-            200 => Good::Found,
+            200 | 206 => Good::Found,
             300..=399 => Good::Redirected,
             _ => return Ok(response), // counted as a failure by its meaning
         };
@@ -202,8 +203,14 @@ impl Client {
         Ok(response)
     }
 
-    /// What a response head means: 200, 304 and redirects pass, everything else is an error.
-    fn judge(&self, url: &Url, response: Response) -> Result<Response, UpstreamError> {
+    /// What a response head means: 200, 304, redirects and a part that was asked for pass,
+    /// everything else is an error.
+    fn judge(
+        &self,
+        url: &Url,
+        response: Response,
+        is_part: bool,
+    ) -> Result<Response, UpstreamError> {
         let id = &self.settings.instance_id;
         let mut via = response.headers().get_all(LOOP_HEADER).iter();
         if via.any(|value| names_instance(value.as_bytes(), id)) {
@@ -212,6 +219,7 @@ impl Client {
         let retry_after = || self.retry_after(&response);
         Err(match response.status().as_u16() {
             200 | 304 | 301 | 302 | 303 | 307 | 308 => return Ok(response),
+            206 if is_part => return Ok(response),
             404 => UpstreamError::NotFound,
             status @ (410 | 451) => UpstreamError::Gone { status },
             429 => UpstreamError::RateLimited { retry_after: retry_after() },

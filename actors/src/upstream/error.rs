@@ -80,6 +80,14 @@ pub enum UpstreamError {
         /// The timeout that ran out.
         waited: Duration,
     },
+    /// Bytes came, but fewer than the slowest pace allows.
+    #[error("upstream is too slow: {bytes} bytes of the body in {} ms", .waited.as_millis())]
+    TooSlow {
+        /// What came.
+        bytes: u64,
+        /// The time it took.
+        waited: Duration,
+    },
     /// The body ended before its announced or natural end.
     #[error("body cut short: {0}")]
     Truncated(String),
@@ -110,6 +118,7 @@ impl UpstreamError {
                 | Self::Unreachable(_)
                 | Self::Status { .. }
                 | Self::Stalled { .. }
+                | Self::TooSlow { .. }
                 | Self::Truncated(_)
         )
     }
@@ -128,7 +137,11 @@ impl UpstreamError {
     pub(super) fn counts_against_breaker(&self) -> bool {
         matches!(
             self,
-            Self::Unreachable(_) | Self::Status { .. } | Self::Stalled { .. } | Self::Truncated(_)
+            Self::Unreachable(_)
+                | Self::Status { .. }
+                | Self::Stalled { .. }
+                | Self::TooSlow { .. }
+                | Self::Truncated(_)
         )
     }
 }

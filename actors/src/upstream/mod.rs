@@ -5,7 +5,7 @@
 //! the engine's. Nothing survives a restart.
 //!
 //! `client` sends one request and follows redirects, `packument` and `tarball` read the two
-//! kinds of body, `decode` turns a received document into JSON text, `redirect` and `address`
+//! kinds of body (`resume` continues one that broke off), `decode` turns a received document into JSON text, `redirect` and `address`
 //! decide where a request may go, `limiter`, `breaker` and `retry` when.
 
 mod address;
@@ -18,6 +18,7 @@ mod lane;
 mod limiter;
 mod packument;
 mod redirect;
+mod resume;
 mod retry;
 mod settings;
 mod status;
@@ -43,7 +44,7 @@ pub use error::UpstreamError;
 pub use lane::{FREE_BODY_BYTES, LargeLane, in_place};
 pub use packument::{FetchedDocument, PackumentAnswer};
 pub use retry::{RetryPolicy, Schedule};
-pub use settings::{MAX_DOCUMENT_BYTES, MAX_TARBALL_BYTES, UpstreamSettings};
+pub use settings::{MAX_DOCUMENT_BYTES, MAX_TARBALL_BYTES, MinimumPace, UpstreamSettings};
 pub use status::{AnswerCounts, UpstreamStatus};
 pub use tarball::{Buffered, TarballBody};
 
@@ -111,13 +112,17 @@ impl Upstream {
 
     /// One request for a tarball; the answer's head is checked, its body is still to come.
     ///
-    /// Not repeated here: the body can fail too, so the caller repeats both with
-    /// [`Upstream::retrying`].
+    /// Not repeated here: the body can fail too, so the caller repeats both. A body that breaks
+    /// off is continued within the same `schedule`, so that all attempts are counted together.
     ///
     /// # Errors
     /// See [`UpstreamError`].
-    pub async fn tarball(&self, url: &Url, urgency: Urgency) -> Result<TarballBody, UpstreamError> {
-        tarball::fetch(&self.client, url, urgency).await
+    pub async fn tarball<'s>(
+        &self,
+        url: &Url,
+        schedule: &'s mut Schedule,
+    ) -> Result<TarballBody<'s>, UpstreamError> {
+        tarball::fetch(&self.client, url, schedule).await
     }
 
     /// Runs `attempt` until it succeeds, fails for good, or the retry policy is used up.

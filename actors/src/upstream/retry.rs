@@ -69,14 +69,28 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// Who waits.
+    #[must_use]
+    pub fn urgency(&self) -> Urgency {
+        self.urgency
+    }
+
     /// The delay before the next attempt, `None` when the failure is final here.
     pub fn next_delay(&mut self, failure: &UpstreamError) -> Option<Duration> {
-        // An open breaker answers at once; waiting for it here would hold the caller's credit.
-        if !failure.is_retryable() || matches!(failure, UpstreamError::Resting { .. }) {
+        let was_silent =
+            matches!(failure, UpstreamError::Stalled { .. } | UpstreamError::TooSlow { .. });
+        // who waits has waited for the whole timeout already
+        if self.urgency == Urgency::Person && was_silent {
             return None;
         }
-        // who waits has waited for the whole timeout already
-        if self.urgency == Urgency::Person && matches!(failure, UpstreamError::Stalled { .. }) {
+        self.next_resume_delay(failure)
+    }
+
+    /// The delay before a body that broke off is continued. Unlike a repetition this loses
+    /// nothing of what who waits has waited for, so silence is no reason to end it.
+    pub(super) fn next_resume_delay(&mut self, failure: &UpstreamError) -> Option<Duration> {
+        // An open breaker answers at once; waiting for it here would hold the caller's credit.
+        if !failure.is_retryable() || matches!(failure, UpstreamError::Resting { .. }) {
             return None;
         }
         self.left = self.left.checked_sub(1)?;

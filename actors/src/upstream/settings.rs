@@ -37,6 +37,8 @@ pub struct UpstreamSettings {
     pub first_byte_timeout: Duration,
     /// Longest silence between two pieces of a body.
     pub stall_timeout: Duration,
+    /// The slowest body that still counts as coming.
+    pub slowest: MinimumPace,
     /// When and how often a failed request is repeated.
     pub retry: RetryPolicy,
     /// When the upstream is left alone for a while.
@@ -49,6 +51,24 @@ pub struct UpstreamSettings {
     pub proxy: Option<Url>,
     /// Further certificate authorities, PEM.
     pub ca_pem: Option<Vec<u8>>,
+}
+
+/// Fewer bytes than this within one window of waiting count as a stall.
+#[derive(Clone, Copy, Debug)]
+pub struct MinimumPace {
+    /// Bytes of one window.
+    pub bytes: u64,
+    /// Length of the window, counted in time spent waiting for the upstream.
+    pub within: Duration,
+}
+
+impl Default for MinimumPace {
+    /// 1 KiB a second, averaged over a minute: a fifth of what a modem carried, and far below
+    /// any line a registry is reached over, but a peer that sends a byte now and then to keep a
+    /// connection open holds the place of a package for a minute and not for days.
+    fn default() -> Self {
+        Self { bytes: 60 << 10, within: Duration::from_secs(60) }
+    }
 }
 
 impl UpstreamSettings {
@@ -66,6 +86,7 @@ impl UpstreamSettings {
             connect_timeout: Duration::from_secs(10),
             first_byte_timeout: Duration::from_secs(60),
             stall_timeout: Duration::from_secs(30),
+            slowest: MinimumPace::default(),
             retry: RetryPolicy::default(),
             breaker: BreakerSettings::default(),
             instance_id: String::from("unnamed"),

@@ -69,6 +69,7 @@ impl AnswerCounts {
             UpstreamError::Unreachable(_)
             | UpstreamError::Status { .. }
             | UpstreamError::Stalled { .. }
+            | UpstreamError::TooSlow { .. }
             | UpstreamError::Truncated(_) => &mut self.failed,
             UpstreamError::Refused { .. }
             | UpstreamError::TooLarge { .. }

@@ -1,4 +1,5 @@
-//! Tarballs: bytes exactly as they came, whatever the headers call them.
+//! Tarballs: bytes exactly as they came, whatever the headers call them, continued where they
+//! broke off when the upstream can.
 
 use std::sync::Arc;
 
@@ -8,16 +9,24 @@ use url::Url;
 
 use super::body::Body;
 use super::client::{Client, Kind};
-use super::{UpstreamError, Urgency, redirect};
+use super::resume::Validator;
+use super::{Schedule, UpstreamError, redirect};
 
 /// The body of one tarball, still arriving.
 ///
 /// A `Content-Encoding` on a tarball labels the `.tgz` itself on some servers, so it is not
 /// undone; the digest decides what the bytes are.
-pub struct TarballBody {
+///
+/// A body that breaks off after its first bytes is continued with a range request where the
+/// upstream gave a strong validator, within the schedule of its caller. Where that cannot be,
+/// the failure says so and the caller may begin again.
+pub struct TarballBody<'s> {
     body: Body,
     client: Arc<Client>,
     is_own: bool,
+    url: Url,
+    validator: Option<Validator>,
+    schedule: &'s mut Schedule,
 }
 
 /// What [`TarballBody::read_up_to`] got.
@@ -28,16 +37,13 @@ pub enum Buffered {
     Beginning(Bytes),
 }
 
-pub(super) async fn fetch(
+pub(super) async fn fetch<'s>(
     client: &Arc<Client>,
     url: &Url,
-    urgency: Urgency,
-) -> Result<TarballBody, UpstreamError> {
+    schedule: &'s mut Schedule,
+) -> Result<TarballBody<'s>, UpstreamError> {
     let url = redirect::tarball_address(url, &client.settings.url)?;
-    let mut headers = HeaderMap::with_capacity(4);
-    headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    let response = client.get(Kind::Tarball, &url, &headers, urgency).await?;
+    let response = client.get(Kind::Tarball, &url, &headers(), schedule.urgency()).await?;
     if response.status().as_u16() != 200 {
         let status = response.status();
         let failure = UpstreamError::BadBody(format!("{status} for an unconditional request"));
@@ -45,12 +51,20 @@ pub(super) async fn fetch(
         return Err(failure);
     }
     let is_own = client.is_own(response.url());
+    let validator = Validator::of(response.headers());
     let body = Body::new(client, Kind::Tarball, response)
         .inspect_err(|failure| client.recent.failed(failure))?;
-    Ok(TarballBody { body, client: Arc::clone(client), is_own })
+    Ok(TarballBody { body, client: Arc::clone(client), is_own, url, validator, schedule })
 }
 
-impl TarballBody {
+fn headers() -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(5);
+    headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers
+}
+
+impl TarballBody<'_> {
     /// Announced size; the body has exactly this many bytes or ends in an error.
     #[must_use]
     pub fn content_length(&self) -> Option<u64> {
@@ -60,16 +74,64 @@ impl TarballBody {
     /// The next piece, `None` at the end.
     ///
     /// # Errors
-    /// Stalled, truncated, or larger than `max_tarball_bytes`.
+    /// Stalled, too slow or truncated and not to be continued, or larger than
+    /// `max_tarball_bytes`.
     pub async fn next(&mut self) -> Result<Option<Bytes>, UpstreamError> {
-        let piece = self.body.next().await;
-        if let Err(failure) = &piece {
-            self.client.recent.failed(failure);
+        loop {
+            let failure = match self.body.next().await {
+                Ok(piece) => return Ok(piece),
+                Err(failure) => failure,
+            };
+            self.client.recent.failed(&failure);
             if self.is_own && failure.counts_against_breaker() {
                 self.client.breaker.late_failure();
             }
+            self.resume(failure).await?;
         }
-        piece
+    }
+
+    /// Asks for the rest until there is an answer, or the schedule is used up.
+    async fn resume(&mut self, mut failure: UpstreamError) -> Result<(), UpstreamError> {
+        // without a byte there is nothing to continue, beginning again costs the same
+        let Some(validator) = self.validator.clone().filter(|_| self.body.received > 0) else {
+            return Err(failure);
+        };
+        loop {
+            let Some(delay) = self.schedule.next_resume_delay(&failure) else {
+                return Err(failure);
+            };
+            tokio::time::sleep(delay).await;
+            match self.ask_for_rest(&validator).await {
+                Ok(()) => return Ok(()),
+                Err(next) => failure = next,
+            }
+            if self.validator.is_none() {
+                return Err(failure);
+            }
+        }
+    }
+
+    async fn ask_for_rest(&mut self, validator: &Validator) -> Result<(), UpstreamError> {
+        let mut headers = headers();
+        let at = self.body.received;
+        validator.ask(at, &mut headers);
+        let urgency = self.schedule.urgency();
+        let response = self.client.get(Kind::Tarball, &self.url, &headers, urgency).await?;
+        let status = response.status().as_u16();
+        let (announced, length) = (self.body.announced, response.content_length());
+        match validator.judge(at, announced, status, response.headers(), length) {
+            Ok(rest) => {
+                self.is_own = self.client.is_own(response.url());
+                self.body.go_on(response, &rest);
+                Ok(())
+            }
+            Err(why) => {
+                self.validator = None; // what is here fits nothing that is there now
+                let failure = self.body.truncated(&format!("it cannot be continued: {why}"));
+                self.client.recent.failed(&failure);
+                Err(failure)
+            }
+        }
     }
 
     /// Reads until the end or until more than `limit` bytes are here. A body that came in one

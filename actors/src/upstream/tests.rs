@@ -69,7 +69,8 @@ async fn failure(upstream: &Upstream) -> UpstreamError {
 }
 
 async fn tarball(upstream: &Upstream, url: &Url) -> Result<Vec<u8>, UpstreamError> {
-    let mut body = upstream.tarball(url, Urgency::Person).await?;
+    let mut schedule = upstream.retry_policy().schedule(Urgency::Person);
+    let mut body = upstream.tarball(url, &mut schedule).await?;
     let mut bytes = Vec::new();
     while let Some(chunk) = body.next().await? {
         bytes.extend_from_slice(&chunk);
@@ -383,7 +384,8 @@ async fn small_tarballs_are_read_whole_and_large_ones_begin() {
         ("/pieces.tgz", 100, true),
         ("/large.tgz", 101, false),
     ] {
-        let mut body = upstream.tarball(&server.url(path), Urgency::Person).await.unwrap();
+        let mut schedule = upstream.retry_policy().schedule(Urgency::Person);
+        let mut body = upstream.tarball(&server.url(path), &mut schedule).await.unwrap();
         match body.read_up_to(100).await.unwrap() {
             Buffered::Whole(bytes) => assert_eq!((bytes.len(), true), (length, is_whole), "{path}"),
             Buffered::Beginning(bytes) => {

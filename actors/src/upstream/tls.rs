@@ -56,10 +56,13 @@ pub(super) fn none() -> Result<ClientConfig, UpstreamError> {
 mod tests {
     use actix_web::dev::ServerHandle;
     use actix_web::{App, HttpResponse, HttpServer, web};
+    use bytes::Bytes;
     use npm::PackageName;
     use rustls::ServerConfig;
     use rustls_pki_types::PrivateKeyDer;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use store::Validators;
+    use tokio::net::TcpListener;
     use url::Url;
 
     use super::*;
@@ -67,14 +70,7 @@ mod tests {
 
     /// A registry with a certificate of its own making: its address, the PEM, its handle.
     fn serve() -> (Url, Vec<u8>, ServerHandle) {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-        let config = ServerConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
+        let (config, pem) = certified();
         let app = || {
             App::new()
                 .route("/left-pad", web::get().to(|| async { "{\"name\":\"left-pad\"}" }))
@@ -98,7 +94,65 @@ mod tests {
         let handle = running.handle();
         tokio::spawn(running);
         let url = Url::parse(&format!("https://localhost:{port}/")).unwrap();
-        (url, made.cert.pem().into_bytes(), handle)
+        (url, pem, handle)
+    }
+
+    /// A server's side of TLS with a certificate of its own making, and its PEM.
+    fn certified() -> (ServerConfig, Vec<u8>) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        (config, made.cert.pem().into_bytes())
+    }
+
+    /// A registry that speaks HTTP/2 only: its address, the PEM, connections accepted.
+    async fn serve_h2() -> (Url, Vec<u8>, Arc<AtomicUsize>) {
+        let (mut config, pem) = certified();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let accepted = Arc::clone(&connections);
+        tokio::spawn(async move {
+            let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+            while let Ok((stream, _)) = listener.accept().await {
+                accepted.fetch_add(1, Ordering::Relaxed);
+                let stream = acceptor.accept(stream).await.unwrap();
+                tokio::spawn(async move {
+                    let mut connection = h2::server::handshake(stream).await.unwrap();
+                    while let Some(Ok((request, mut respond))) = connection.accept().await {
+                        let name = request.uri().path().trim_start_matches('/').to_owned();
+                        let head = http::Response::new(());
+                        let mut body = respond.send_response(head, false).unwrap();
+                        let text = format!("{{\"name\":\"{name}\"}}");
+                        body.send_data(Bytes::from(text), true).unwrap();
+                    }
+                });
+            }
+        });
+        (Url::parse(&format!("https://localhost:{port}/")).unwrap(), pem, connections)
+    }
+
+    #[tokio::test]
+    async fn many_documents_share_one_connection_of_http_2() {
+        let (url, ca, connections) = serve_h2().await;
+        let upstream = upstream(&url, ca);
+        let ask = async |name: &str| {
+            let parsed = PackageName::parse(name).unwrap();
+            let none = Validators::default();
+            let answer = upstream.packument(&parsed, &none, Urgency::Person).await.unwrap();
+            let PackumentAnswer::Found(document) = answer else { panic!("304") };
+            assert_eq!(document.body, format!("{{\"name\":\"{name}\"}}"));
+        };
+        ask("first").await; // the protocol is known from here on
+        let names: Vec<_> = (0..20).map(|index| format!("package-{index}")).collect();
+        futures_util::future::join_all(names.iter().map(|name| ask(name))).await;
+        assert_eq!(connections.load(Ordering::Relaxed), 1);
     }
 
     fn upstream(url: &Url, ca: Vec<u8>) -> Upstream {
@@ -106,6 +160,12 @@ mod tests {
         settings.ca_pem = Some(ca);
         settings.retry = RetryPolicy { attempts: 1, ..settings.retry };
         Upstream::new(settings).unwrap()
+    }
+
+    async fn read(upstream: &Upstream, url: &Url) -> Result<Bytes, UpstreamError> {
+        let mut schedule = upstream.retry_policy().schedule(Urgency::Person);
+        let mut body = upstream.tarball(url, &mut schedule).await?;
+        Ok(body.next().await?.unwrap_or_default())
     }
 
     #[tokio::test]
@@ -120,10 +180,9 @@ mod tests {
             let port = url.port().filter(|_| scheme == "https");
             let text = port.map_or_else(String::new, |port| format!(":{port}"));
             let written = Url::parse(&format!("{scheme}://localhost{text}/a.tgz")).unwrap();
-            let mut body = upstream.tarball(&written, Urgency::Person).await.unwrap();
-            assert_eq!(body.next().await.unwrap().unwrap(), "bytes");
+            assert_eq!(read(&upstream, &written).await.unwrap(), "bytes");
         }
-        let down = upstream.tarball(&url.join("/down.tgz").unwrap(), Urgency::Person).await;
+        let down = read(&upstream, &url.join("/down.tgz").unwrap()).await;
         let error = down.err().unwrap();
         assert!(
             matches!(&error, UpstreamError::BadRedirect(text) if text.contains("https to http"))
@@ -136,7 +195,7 @@ mod tests {
         let (url, _, server) = serve();
         let stranger = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let upstream = upstream(&url, stranger.cert.pem().into_bytes());
-        let error = upstream.tarball(&url.join("/a.tgz").unwrap(), Urgency::Person).await.err();
+        let error = read(&upstream, &url.join("/a.tgz").unwrap()).await.err();
         let error = error.unwrap().to_string();
         assert!(error.contains("invalid peer certificate"), "{error}");
         server.stop(false).await;

@@ -130,6 +130,13 @@ impl FakeUpstream {
         self.shared.state.lock().pages.insert(path.to_owned(), page);
     }
 
+    /// Gives an archive a strong validator; parts of it can be asked for from now on.
+    pub fn tag(&self, path: &str, etag: &str) {
+        let mut state = self.shared.state.lock();
+        let page = state.pages.get_mut(path).expect("an archive under this path");
+        page.etag = Some(etag.to_owned());
+    }
+
     /// Forgets what is under a path: 404 from now on.
     pub fn remove(&self, path: &str) {
         self.shared.state.lock().pages.remove(path);
@@ -178,6 +185,13 @@ impl FakeUpstream {
     /// Calls `hook` with the number of requests so far before each answer.
     pub fn on_request(&self, hook: impl FnMut(usize) + Send + 'static) {
         self.shared.state.lock().hook = Some(Box::new(hook));
+    }
+
+    /// A header of every request of a path, in order.
+    pub fn headers(&self, path: &str, header: &str) -> Vec<Option<String>> {
+        let asked = self.asked();
+        let asked = asked.iter().filter(|asked| asked.path == path);
+        asked.map(|asked| asked.header(header).map(str::to_owned)).collect()
     }
 
     /// How often a path (percent-decoded) was asked.

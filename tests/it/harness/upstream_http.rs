@@ -149,6 +149,23 @@ async fn answer(
     Ok(true)
 }
 
+/// The rest of a page from a byte on, asked for under the strong validator it has.
+fn part(asked: &Asked, page: &Page) -> Option<(String, Bytes)> {
+    let etag = page.etag.as_ref().filter(|etag| etag.starts_with('"'))?;
+    let from: usize =
+        asked.header("range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()?;
+    if asked.header("if-range") != Some(etag) || from >= page.body.len() {
+        return None;
+    }
+    let (last, total) = (page.body.len() - 1, page.body.len());
+    let headers = [
+        ("content-range".to_owned(), format!("bytes {from}-{last}/{total}")),
+        ("etag".to_owned(), etag.clone()),
+    ];
+    let body = page.body.slice(from..);
+    Some((head(206, &headers, body.len()), body))
+}
+
 /// The answer of a healthy registry.
 fn usual(asked: &Asked, page: Option<Page>) -> (String, Bytes) {
     let Some(page) = page else {
@@ -163,6 +180,9 @@ fn usual(asked: &Asked, page: Option<Page>) -> (String, Bytes) {
         }
     }
     let wants_gzip = asked.header("accept-encoding").is_some_and(|value| value.contains("gzip"));
+    if let Some(part) = part(asked, &page) {
+        return part;
+    }
     match page.gzipped {
         Some(body) if wants_gzip => {
             headers.push(("content-encoding".to_owned(), "gzip".to_owned()));

@@ -2,5 +2,6 @@
 
 mod failures;
 mod freshness;
+mod resume;
 mod single_flight;
 mod streaming;

@@ -166,6 +166,26 @@ async fn wrong_labels_of_the_encoding_are_refused_or_read_right() {
 }
 
 #[tokio::test]
+async fn an_encoding_nobody_asked_for_is_refused_before_its_body_is_read() {
+    // What would become 64 MiB of JSON, and has not arrived after the first kilobyte.
+    for (encoding, announced) in [("br", 300), ("br", 64 << 20), ("zstd", 1 << 20)] {
+        let mut raw = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
+             content-encoding: {encoding}\r\ncontent-length: {announced}\r\n\r\n"
+        );
+        raw.push_str(&"\u{b}".repeat(announced.min(1_000)));
+        let mirror = TestMirror::with(&[good()]).await;
+        mirror.upstream.always("/bad", Fault::Raw(Bytes::from(raw)));
+        let row = sync_beside_good(&mirror, "bad").await;
+        failed_with(&row, &[encoding, "asked for gzip"]);
+        assert_eq!(mirror.upstream.count("/bad"), 1, "{encoding}: asking again changes nothing");
+        let asked = mirror.upstream.headers("/bad", "accept-encoding");
+        assert_eq!(asked, [Some("gzip".to_owned())]);
+        mirror.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_length_or_a_cut_chunk_is_refused() {
     let body = String::from_utf8(whole()).expect("JSON");
     let short = format!(

@@ -8,6 +8,7 @@ mod dependencies;
 mod digests;
 mod documents;
 mod removed;
+mod resume;
 mod tarballs;
 mod whole;
 

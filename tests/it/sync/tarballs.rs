@@ -171,6 +171,30 @@ async fn bytes_that_are_no_archive_are_mirrored_when_their_digest_agrees() {
 }
 
 #[tokio::test]
+async fn an_archive_of_65_284_files_passes_untouched() {
+    let files = {
+        let mut archive = tar::Builder::new(Vec::new());
+        for index in 0..65_284 {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(0);
+            header.set_cksum();
+            let path = format!("package/{index}");
+            archive.append_data(&mut header, path, std::io::empty()).expect("memory");
+        }
+        gzip(&archive.into_inner().expect("memory"))
+    };
+    let crowd = Package::new("crowd").version_with("1.0.0", |version| {
+        version.with_tarball(files.clone()).dist("fileCount", serde_json::json!(65_284))
+    });
+    let mirror = TestMirror::with(std::slice::from_ref(&crowd)).await;
+    mirror.sync(&["crowd"]).await;
+    assert_eq!(mirror.version("crowd", "1.0.0").await.state, VersionState::Held);
+    let answer = mirror.get(&crowd.tarball_path("1.0.0")).send().await.expect(200);
+    assert!(answer.body == files);
+    mirror.finish().await;
+}
+
+#[tokio::test]
 async fn throttling_is_obeyed_and_the_sync_gets_there() {
     let mirror = TestMirror::with(&[package()]).await;
     mirror.upstream.throttle("/bad", "0", 2);

@@ -134,12 +134,8 @@ async fn give_back_orphans(store: &Store) -> Result<(), EngineError> {
     if !store.is_local() {
         return Ok(());
     }
-    let leased = TaskFilter {
-        state: Some(TaskState::Processing),
-        name: None,
-        limit: i64::MAX,
-        before: None,
-    };
+    let leased =
+        TaskFilter { state: Some(TaskState::Processing), limit: i64::MAX, ..TaskFilter::default() };
     let orphans = store.read(move |connection| tasks::list(connection, &leased)).await?;
     if orphans.is_empty() {
         return Ok(());
@@ -204,7 +200,8 @@ fn start_actors(settings: &EngineSettings, common: &Common) -> Addresses {
     });
     let queue = Supervisor::start({
         let (committer, worker) = (committer.clone().recipient(), settings.worker_name.clone());
-        move |_| TaskQueue::new(committer, worker)
+        let logs = common.logs.clone();
+        move |_| TaskQueue::new(committer, worker, logs)
     });
     let logs = Supervisor::start({
         let (committer, common) = (committer.clone().recipient(), common.clone());
@@ -227,13 +224,18 @@ fn start_syncs(
     let deps = job_deps(settings, common, committer, queue);
     let addresses = QueueAddresses {
         claim: queue.clone().recipient(),
+        claim_these: queue.clone().recipient(),
         renew: queue.clone().recipient(),
         give_back: queue.clone().recipient(),
     };
     let workers = settings.workers;
     let sync = Supervisor::start(move |_| RegistrySync::new(deps, addresses, workers));
-    let puller =
-        RegisterPuller { wake_up: sync.clone().recipient(), cancel: sync.clone().recipient() };
+    let puller = RegisterPuller {
+        registry: DEFAULT_REGISTRY.to_owned(),
+        wake_up: sync.clone().recipient(),
+        run_soon: sync.clone().recipient(),
+        cancel: sync.clone().recipient(),
+    };
     let _ = queue.try_send(puller); // the mailbox of a fresh actor is empty
     vec![sync]
 }

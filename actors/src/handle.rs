@@ -13,7 +13,7 @@ use tokio::sync::broadcast;
 
 use crate::committer::{Commit, CommitError, DescribeCommitter, Write};
 use crate::engine::{Addresses, DEFAULT_REGISTRY, Parts};
-use crate::events::EngineEvent;
+use crate::events::{EngineEvent, SyncSummary};
 use crate::fetch_through::{FetchThrough, FetchThroughDeps, MissDocument, MissError, TarballFetch};
 use crate::janitor::DescribeJanitor;
 use crate::log_writer::{DescribeLogWriter, ReadLog};
@@ -114,7 +114,15 @@ impl EngineHandle {
     /// # Errors
     /// When the row could not be written.
     pub async fn cancel(&self, id: TaskId) -> Result<bool, EngineError> {
-        Ok(self.addresses().queue.send(CancelTask(id)).await.map_err(|_| EngineError::Busy)??)
+        let sent = self.addresses().queue.send(CancelTask(id)).await;
+        let cancelled = sent.map_err(|_| EngineError::Busy)??;
+        if cancelled && let Some(row) = self.store().read(move |c| tasks::find(c, id)).await? {
+            let summary = SyncSummary::default();
+            let TaskRow { id, name, state, error, .. } = row;
+            let ended = EngineEvent::TaskEnded { id, name, state, error, summary };
+            let _ = self.shared.parts.events.send(ended);
+        }
+        Ok(cancelled)
     }
 
     /// Puts a failed task back into the queue; `false` when there is no such failed task.

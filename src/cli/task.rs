@@ -152,6 +152,7 @@ impl Tasks {
                     name: name.map_err(|error| Problem::usage(error.to_string()))?,
                     limit: arguments.limit,
                     before: arguments.before.as_deref().map(task_id).transpose()?,
+                    ..TaskFilter::default()
                 };
                 let rows = store.read_blocking(|connection| tasks::list(connection, &filter))?;
                 Ok(rows.into_iter().map(answer).collect())

@@ -109,6 +109,7 @@ fn filter(query: &TasksQuery) -> Result<TaskFilter, ApiError> {
         name: query.name.as_deref().map(PackageName::parse).transpose()?,
         limit,
         before: query.before.as_deref().map(task_id).transpose()?,
+        ..TaskFilter::default()
     })
 }
 

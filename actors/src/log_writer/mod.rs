@@ -16,7 +16,7 @@ use actix::{
 use serde::{Deserialize, Serialize};
 use store::{Store, TaskId, tasks};
 
-pub use self::task_log::{TaskLog, TaskLogs};
+pub use self::task_log::{TaskLog, TaskLogs, format_line};
 use crate::committer::{CommitError, Write};
 use crate::supervision::{RestartBackoff, guarded};
 use crate::task_queue::write_returning;

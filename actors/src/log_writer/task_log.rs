@@ -61,6 +61,12 @@ impl TaskLogs {
         Some(inner.pending.lock().with_note())
     }
 
+    /// Takes what a running task wrote and nobody stored yet, for storing.
+    pub fn take(&self, id: TaskId) -> String {
+        let inner = self.open.lock().get(&id).and_then(Weak::upgrade);
+        inner.map(|inner| inner.pending.lock().take()).unwrap_or_default()
+    }
+
     /// Takes what waits in every log, for storing.
     pub fn take_all(&self) -> Vec<(TaskId, String)> {
         let open: Vec<_> = self.open.lock().values().filter_map(Weak::upgrade).collect();
@@ -69,12 +75,31 @@ impl TaskLogs {
     }
 }
 
+/// One line in the form of the wire contract, its end included.
+pub fn format_line(mark: &str, text: impl std::fmt::Display) -> String {
+    let mut line = String::new();
+    push_line(&mut line, mark, text);
+    line
+}
+
+/// Text of others (an upstream's error, a remark) may hold line breaks; a line has none.
+fn push_line(log: &mut String, mark: &str, text: impl std::fmt::Display) {
+    use std::fmt::Write;
+    let start = log.len();
+    let _ = write!(log, "[{}] {mark} {text}", now_text());
+    let breaks = |c: char| matches!(c, '\n' | '\r');
+    if log.get(start..).is_some_and(|line| line.contains(breaks)) {
+        let line = log.split_off(start);
+        log.push_str(&line.replace(breaks, " "));
+    }
+    log.push('\n');
+}
+
 impl TaskLog {
     /// Adds one line.
     pub fn line(&self, mark: &str, text: impl std::fmt::Display) {
-        use std::fmt::Write;
         let mut pending = self.inner.pending.lock();
-        let _ = writeln!(pending.text, "[{}] {mark} {text}", now_text());
+        push_line(&mut pending.text, mark, text);
         pending.bound();
     }
 

@@ -185,8 +185,12 @@ impl Sync<'_> {
         let only: Option<HashSet<String>> =
             self.task.options.specific_versions.as_ref().map(|list| list.iter().cloned().collect());
         let mut error = self.unknown_versions(only.as_ref(), change, summary);
-        let rule =
-            WantedRule { keep: change.keep, only: only.as_ref(), force: self.task.options.force };
+        let rule = WantedRule {
+            keep: change.keep,
+            only: only.as_ref(),
+            refresh: self.task.options.refresh,
+            force: self.task.options.force,
+        };
         let mut wanted = WantedVersions::collect(rule, &mut change.versions, &self.known.versions);
         let held = self.known.versions.iter().filter(|row| row.state == VersionState::Held).count();
         summary.versions_here = u64::try_from(held).unwrap_or(0);

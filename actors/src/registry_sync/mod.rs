@@ -13,7 +13,7 @@ mod plan;
 mod settle;
 mod tarballs;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use actix::{
@@ -21,7 +21,7 @@ use actix::{
     ResponseFuture, SpawnHandle, Supervised, WrapFuture,
 };
 use store::TaskId;
-use store::tasks::TaskRow;
+use store::tasks::{PRIORITY_FORCED, TaskRow};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
@@ -31,17 +31,26 @@ pub use self::messages::{
 };
 use crate::committer::CommitError;
 use crate::supervision::{RestartBackoff, guarded};
-use crate::task_queue::{CancelJob, ClaimTasks, GiveBackTasks, LEASE_MS, RenewLeases, WakeUp};
+use crate::task_queue::{
+    CancelJob, ClaimTasks, ClaimThese, GiveBackTasks, LEASE_MS, RenewLeases, RunSoon, WakeUp,
+};
 
 /// Polling is the truth, wake-ups are hints: a lost one costs at most this.
 const POLL_EVERY: Duration = Duration::from_secs(2);
 /// Tasks claimed ahead of the running ones, per worker, so that claims come in few writes.
 const CLAIM_AHEAD: usize = 3;
 
+/// Forced tasks that run beside the workers; more of them wait for one of these.
+const FORCED_BESIDE: usize = 8;
+/// A job whose lease is gone has this long to report its own end before it is stopped.
+const END_WITHIN: Duration = Duration::from_secs(2);
+
 /// Whom a registry sync asks.
 pub struct QueueAddresses {
     /// Hands out tasks.
     pub claim: Recipient<ClaimTasks>,
+    /// Hands out tasks by their ids.
+    pub claim_these: Recipient<ClaimThese>,
     /// Prolongs leases.
     pub renew: Recipient<RenewLeases>,
     /// Takes tasks back.
@@ -57,6 +66,7 @@ pub struct RegistrySync {
     running: HashMap<TaskId, AbortHandle>,
     claiming: bool,
     claim_again: bool,
+    claiming_soon: usize,
     giving_back: usize,
     stopping: Option<Vec<oneshot::Sender<()>>>,
     grace: Option<SpawnHandle>,
@@ -75,6 +85,7 @@ impl RegistrySync {
             running: HashMap::new(),
             claiming: false,
             claim_again: false,
+            claiming_soon: 0,
             giving_back: 0,
             stopping: None,
             grace: None,
@@ -123,7 +134,7 @@ impl RegistrySync {
             }
             Ok(Ok(tasks)) => {
                 let more = tasks.len() >= limit || (self.claim_again && !tasks.is_empty());
-                self.ready.extend(tasks);
+                self.add_ready(tasks);
                 self.start_ready(ctx);
                 if more || self.claim_again {
                     self.pull(ctx);
@@ -137,8 +148,19 @@ impl RegistrySync {
         self.stopped_if_empty();
     }
 
+    /// The most urgent first, also before what was claimed earlier.
+    fn add_ready(&mut self, tasks: Vec<TaskRow>) {
+        self.ready.extend(tasks);
+        self.ready.make_contiguous().sort_unstable_by_key(|task| (task.priority, task.id));
+    }
+
     fn start_ready(&mut self, ctx: &mut Context<Self>) {
-        while self.running.len() < self.workers && self.stopping.is_none() {
+        while self.stopping.is_none() {
+            let forced = self.ready.front().is_some_and(|task| task.priority <= PRIORITY_FORCED);
+            let beside = if forced { FORCED_BESIDE } else { 0 };
+            if self.running.len() >= self.workers + beside {
+                return;
+            }
             let Some(task) = self.ready.pop_front() else { return };
             let id = task.id;
             let ended = ctx.address().recipient();
@@ -147,11 +169,42 @@ impl RegistrySync {
         }
     }
 
-    fn renew(&mut self) {
+    fn renew(&mut self, ctx: &mut Context<Self>) {
         let ids: Vec<_> =
             self.running.keys().copied().chain(self.ready.iter().map(|task| task.id)).collect();
-        if !ids.is_empty() {
-            let _ = self.queue.renew.try_send(RenewLeases { ids });
+        if ids.is_empty() {
+            return;
+        }
+        let renewed = self.queue.renew.send(RenewLeases { ids: ids.clone() }).into_actor(self);
+        ctx.spawn(renewed.map(move |answer, this, ctx| {
+            if let Ok(Ok(kept)) = answer {
+                guarded(this, ctx, |this, ctx| this.drop_lost(ids, &kept, ctx));
+            }
+        }));
+    }
+
+    /// What another process cancelled or took over is not ours any more.
+    fn drop_lost(&mut self, asked: Vec<TaskId>, kept: &[TaskId], ctx: &mut Context<Self>) {
+        let kept: HashSet<TaskId> = kept.iter().copied().collect();
+        let lost: HashSet<TaskId> = asked.into_iter().filter(|id| !kept.contains(id)).collect();
+        if lost.is_empty() {
+            return;
+        }
+        self.ready.retain(|task| !lost.contains(&task.id));
+        // a job that just ended has no lease either; its report is on the way
+        ctx.run_later(END_WITHIN, move |this, ctx| {
+            guarded(this, ctx, |this, ctx| {
+                lost.into_iter().for_each(|id| this.stop_job(id));
+                this.pull(ctx);
+            });
+        });
+    }
+
+    fn stop_job(&mut self, id: TaskId) {
+        self.ready.retain(|task| task.id != id);
+        if let Some(abort) = self.running.remove(&id) {
+            abort.abort();
+            self.status.failed += 1;
         }
     }
 
@@ -170,7 +223,8 @@ impl RegistrySync {
 
     /// Stopped means: no job runs, no claim is on its way, what was claimed is given back.
     fn stopped_if_empty(&mut self) {
-        if self.running.is_empty() && !self.claiming && self.giving_back == 0 {
+        let claiming = self.claiming || self.claiming_soon > 0;
+        if self.running.is_empty() && !claiming && self.giving_back == 0 {
             for waiting in self.stopping.iter_mut().flat_map(|waiting| waiting.drain(..)) {
                 let _ = waiting.send(());
             }
@@ -196,7 +250,7 @@ impl Actor for RegistrySync {
         });
         let renew_every = Duration::from_millis(LEASE_MS.unsigned_abs() / 3);
         ctx.run_interval(renew_every, |this, ctx| {
-            guarded(this, ctx, |this, _| this.renew());
+            guarded(this, ctx, Self::renew);
         });
         let address = ctx.address();
         let _ = address.try_send(WakeUp);
@@ -208,6 +262,7 @@ impl Supervised for RegistrySync {
         self.ready.clear(); // their leases run out and they are claimed again
         self.claiming = false;
         self.claim_again = false;
+        self.claiming_soon = 0;
         self.giving_back = 0;
         self.backoff.note_restart();
         self.status.restarts = self.backoff.restarts();
@@ -222,17 +277,46 @@ impl Handler<WakeUp> for RegistrySync {
     }
 }
 
+impl Handler<RunSoon> for RegistrySync {
+    type Result = ();
+
+    fn handle(&mut self, RunSoon { ids }: RunSoon, ctx: &mut Self::Context) {
+        let idle = self.stopping.is_some() || self.deps.parking.is_parked();
+        if idle || !self.deps.has_upstream() {
+            return; // they stay first in the queue
+        }
+        self.claiming_soon += 1;
+        let claimed = self.queue.claim_these.send(ClaimThese { ids }).into_actor(self);
+        ctx.spawn(claimed.map(|answer, this, ctx| {
+            guarded(this, ctx, |this, ctx| this.claimed_soon(answer, ctx));
+        }));
+    }
+}
+
+impl RegistrySync {
+    fn claimed_soon(
+        &mut self,
+        answer: Result<Result<Vec<TaskRow>, CommitError>, MailboxError>,
+        ctx: &mut Context<Self>,
+    ) {
+        self.claiming_soon = self.claiming_soon.saturating_sub(1);
+        let tasks = answer.ok().and_then(Result::ok).unwrap_or_default(); // else the poll claims them
+        if self.stopping.is_some() {
+            return self.give_back(tasks.iter().map(|task| task.id).collect(), ctx);
+        }
+        self.add_ready(tasks);
+        self.start_ready(ctx);
+    }
+}
+
 impl Handler<CancelJob> for RegistrySync {
     type Result = ();
 
     fn handle(&mut self, CancelJob(id): CancelJob, ctx: &mut Self::Context) {
         guarded(self, ctx, |this, ctx| {
-            this.ready.retain(|task| task.id != id);
-            if let Some(abort) = this.running.remove(&id) {
-                abort.abort();
-                this.status.failed += 1;
-            }
+            this.stop_job(id);
             this.pull(ctx);
+            this.stopped_if_empty();
         });
     }
 }

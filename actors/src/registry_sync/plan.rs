@@ -24,6 +24,8 @@ pub struct WantedRule<'a> {
     pub keep: Keeping,
     /// Only these, when given.
     pub only: Option<&'a HashSet<String>>,
+    /// Beside them, what the package is kept with.
+    pub refresh: bool,
     /// Skipped versions are tried again.
     pub force: bool,
 }
@@ -37,7 +39,8 @@ impl WantedRule<'_> {
         };
         missing
             && match self.only {
-                Some(only) => only.contains(version),
+                Some(only) if only.contains(version) => true,
+                Some(_) => self.refresh && self.keep == Keeping::Mirrored,
                 None => self.keep == Keeping::Mirrored,
             }
     }

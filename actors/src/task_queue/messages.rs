@@ -26,9 +26,17 @@ pub struct ClaimTasks {
     pub limit: usize,
 }
 
-/// Prolongs the leases of running tasks.
+/// Takes these tasks of one registry under a lease at once, as far as they wait.
 #[derive(Message)]
-#[rtype(result = "Result<(), CommitError>")]
+#[rtype(result = "Result<Vec<TaskRow>, CommitError>")]
+pub struct ClaimThese {
+    /// The tasks.
+    pub ids: Vec<TaskId>,
+}
+
+/// Prolongs the leases of running tasks; answers with those that this process still has.
+#[derive(Message)]
+#[rtype(result = "Result<Vec<TaskId>, CommitError>")]
 pub struct RenewLeases {
     /// The tasks still running here.
     pub ids: Vec<TaskId>,
@@ -76,6 +84,15 @@ pub struct RetryTask(pub TaskId);
 #[rtype(result = "()")]
 pub struct WakeUp;
 
+/// Somebody waits for these tasks: they are to run before what was claimed ahead, forced ones even
+/// beside what runs already. Losable: their priority says the same.
+#[derive(Message, Clone)]
+#[rtype(result = "()")]
+pub struct RunSoon {
+    /// The tasks.
+    pub ids: Vec<TaskId>,
+}
+
 /// A running task is to be stopped.
 #[derive(Message, Clone)]
 #[rtype(result = "()")]
@@ -85,8 +102,12 @@ pub struct CancelJob(pub TaskId);
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct RegisterPuller {
+    /// Name of its upstream registry.
+    pub registry: String,
     /// Gets hints that there is work.
     pub wake_up: actix::Recipient<WakeUp>,
+    /// Gets told of tasks that somebody waits for.
+    pub run_soon: actix::Recipient<RunSoon>,
     /// Gets told of cancelled tasks.
     pub cancel: actix::Recipient<CancelJob>,
 }

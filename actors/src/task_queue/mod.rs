@@ -15,31 +15,38 @@ use store::{AnyConnection, StoreError, TaskId, tasks};
 use tokio::sync::oneshot;
 
 pub use self::messages::{
-    CancelJob, CancelTask, ClaimTasks, DescribeTaskQueue, EnqueueTasks, GiveBackTasks,
-    RegisterPuller, RenewLeases, RetryTask, SettleTask, TaskQueueStatus, WakeUp,
+    CancelJob, CancelTask, ClaimTasks, ClaimThese, DescribeTaskQueue, EnqueueTasks, GiveBackTasks,
+    RegisterPuller, RenewLeases, RetryTask, RunSoon, SettleTask, TaskQueueStatus, WakeUp,
 };
 use crate::committer::{CommitError, Write};
+use crate::log_writer::{TaskLogs, format_line};
 use crate::supervision::{RestartBackoff, guarded};
 
 /// How long a claimed task belongs to its worker without a renewal. Renewed three times within,
 /// and short enough that the tasks of a killed worker go on within a minute.
 pub const LEASE_MS: i64 = 60_000;
 
+/// Requests of a person for up to this many packages overtake what was claimed ahead.
+const FEW: usize = 16;
+
 /// The task queue; see the module.
 pub struct TaskQueue {
     committer: Recipient<Write>,
     worker: String,
+    logs: TaskLogs,
     pullers: Vec<RegisterPuller>,
     status: TaskQueueStatus,
     backoff: RestartBackoff,
 }
 
 impl TaskQueue {
-    /// A queue that writes through `committer` and claims as `worker`.
-    pub fn new(committer: Recipient<Write>, worker: String) -> Self {
+    /// A queue that writes through `committer` and claims as `worker`; `logs` are those of the
+    /// tasks that run here.
+    pub fn new(committer: Recipient<Write>, worker: String, logs: TaskLogs) -> Self {
         Self {
             committer,
             worker,
+            logs,
             pullers: Vec::new(),
             status: TaskQueueStatus::default(),
             backoff: RestartBackoff::default(),
@@ -49,6 +56,21 @@ impl TaskQueue {
     fn wake_pullers(&self) {
         for puller in &self.pullers {
             let _ = puller.wake_up.try_send(WakeUp);
+        }
+    }
+
+    /// Tells of single tasks that somebody waits for; what comes in bulk goes by its priority.
+    fn hurry(&self, rows: &[tasks::TaskRow]) {
+        let few = rows.len() <= FEW;
+        let urgent = |row: &&tasks::TaskRow| {
+            row.priority <= tasks::PRIORITY_FORCED || few && row.priority <= tasks::PRIORITY_PEOPLE
+        };
+        for puller in &self.pullers {
+            let of_registry = rows.iter().filter(|row| row.registry == puller.registry);
+            let ids: Vec<_> = of_registry.filter(urgent).map(|row| row.id).collect();
+            if !ids.is_empty() {
+                let _ = puller.run_soon.try_send(RunSoon { ids });
+            }
         }
     }
 
@@ -110,9 +132,10 @@ impl Handler<EnqueueTasks> for TaskQueue {
         let count = u64::try_from(message.tasks.len()).unwrap_or(u64::MAX);
         let written = self.write(move |connection| tasks::enqueue(connection, message.tasks));
         Box::pin(written.into_actor(self).map(move |rows, this, ctx| {
-            if rows.is_ok() {
+            if let Ok(rows) = &rows {
                 guarded(this, ctx, |this, _| {
                     this.status.enqueued += count;
+                    this.hurry(rows);
                     this.wake_pullers();
                 });
             }
@@ -131,22 +154,42 @@ impl Handler<ClaimTasks> for TaskQueue {
             tasks::claim(connection, &claim.registry, &worker, limit, LEASE_MS)
         });
         Box::pin(claimed.into_actor(self).map(|rows, this, _| {
-            if let Ok(rows) = &rows {
-                this.status.claimed += u64::try_from(rows.len()).unwrap_or(0);
-            }
+            this.count_claimed(&rows);
             rows
         }))
     }
 }
 
+impl Handler<ClaimThese> for TaskQueue {
+    type Result = ResponseActFuture<Self, Result<Vec<tasks::TaskRow>, CommitError>>;
+
+    fn handle(&mut self, claim: ClaimThese, _: &mut Self::Context) -> Self::Result {
+        let worker = self.worker.clone();
+        let claimed = self
+            .write(move |connection| tasks::claim_these(connection, &claim.ids, &worker, LEASE_MS));
+        Box::pin(claimed.into_actor(self).map(|rows, this, _| {
+            this.count_claimed(&rows);
+            rows
+        }))
+    }
+}
+
+impl TaskQueue {
+    fn count_claimed(&mut self, rows: &Result<Vec<tasks::TaskRow>, CommitError>) {
+        if let Ok(rows) = rows {
+            self.status.claimed += u64::try_from(rows.len()).unwrap_or(0);
+        }
+    }
+}
+
 impl Handler<RenewLeases> for TaskQueue {
-    type Result = ResponseFuture<Result<(), CommitError>>;
+    type Result = ResponseFuture<Result<Vec<TaskId>, CommitError>>;
 
     fn handle(&mut self, renew: RenewLeases, _: &mut Self::Context) -> Self::Result {
         let worker = self.worker.clone();
-        Box::pin(self.write(move |connection| {
-            tasks::renew(connection, &worker, &renew.ids, LEASE_MS).map(drop)
-        }))
+        Box::pin(
+            self.write(move |connection| tasks::renew(connection, &worker, &renew.ids, LEASE_MS)),
+        )
     }
 }
 
@@ -181,7 +224,16 @@ impl Handler<CancelTask> for TaskQueue {
 
     fn handle(&mut self, cancel: CancelTask, _: &mut Self::Context) -> Self::Result {
         let CancelTask(id) = cancel;
-        let cancelled = self.write(move |connection| tasks::cancel(connection, id));
+        let said = self.logs.take(id);
+        let cancelled = self.write(move |connection| {
+            tasks::append_log(connection, id, &said)?;
+            let done = tasks::cancel(connection, id)?;
+            if done {
+                let line = format_line("❌", "❌❌❌❌❌ cancelled ❌❌❌❌❌");
+                tasks::append_log(connection, id, &line)?;
+            }
+            Ok(done)
+        });
         Box::pin(cancelled.into_actor(self).map(move |done, this, _| {
             if matches!(done, Ok(true)) {
                 this.stop_job(id);

@@ -210,7 +210,7 @@ impl Mirror {
                 answer.tasks.into_iter().map(TryInto::try_into).collect()
             }
             Self::Local(local) => {
-                let filter = TaskFilter { state: None, name: None, limit: PAGE, before };
+                let filter = TaskFilter { limit: PAGE, before, ..TaskFilter::default() };
                 let rows = local.handle.store().read(move |conn| tasks::list(conn, &filter)).await;
                 Ok(rows.map_err(Problem::from)?.into_iter().map(TaskLine::from).collect())
             }

@@ -38,6 +38,8 @@ choose! {
     waiting_for_merge = WAITING_FOR_MERGE;
     /// Leases due tasks: (registry, worker, lease ms, wanted).
     claim_tasks = CLAIM_TASKS;
+    /// Leases named waiting tasks: rows of (id, worker, lease ms).
+    claim_these = CLAIM_THESE;
     /// Prolongs leases: rows of (id, worker, lease ms).
     renew_tasks = RENEW_TASKS;
 }

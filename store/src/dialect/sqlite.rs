@@ -49,6 +49,19 @@ pub(super) const CLAIM_TASKS: RowsStatement = RowsStatement {
            author_ip, created_at_ms, updated_at_ms, not_before_ms, leased_by, lease_until_ms",
 };
 
+pub(super) const CLAIM_THESE: RowsStatement = RowsStatement {
+    head: "UPDATE tasks SET state = 'processing', attempts = attempts + 1, \
+           leased_by = wanted.column2, \
+           lease_until_ms = CAST(unixepoch('subsec') * 1000 AS INTEGER) + wanted.column3, \
+           updated_at_ms = CAST(unixepoch('subsec') * 1000 AS INTEGER) FROM (VALUES ",
+    columns: 3,
+    tail: ") AS wanted WHERE tasks.id = wanted.column1 AND tasks.state = 'waiting' \
+           AND NOT EXISTS (SELECT 1 FROM tasks AS other WHERE other.registry = tasks.registry \
+           AND other.name = tasks.name AND other.state = 'processing') \
+           RETURNING id, name, registry, state, priority, options, attempts, error, author, \
+           author_ip, created_at_ms, updated_at_ms, not_before_ms, leased_by, lease_until_ms",
+};
+
 pub(super) const RENEW_TASKS: RowsStatement = RowsStatement {
     head: "UPDATE tasks SET lease_until_ms = \
            CAST(unixepoch('subsec') * 1000 AS INTEGER) + held.column3 FROM (VALUES ",

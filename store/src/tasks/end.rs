@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 
+use super::PRIORITY_PEOPLE;
 use super::enqueue::{save_merged, take_in, waiting_twin};
 use super::list::{find, is_finished};
 use super::logs;
@@ -89,13 +90,14 @@ pub fn retry_later(
     }
 }
 
-/// Lets a finished task start over (a write); `false` when there is none or it is not finished.
+/// Lets a finished task start over, now with a person who waits for it (a write); `false` when there is none or it is not finished.
 ///
 /// # Errors
 /// Those of the database.
 pub fn retry(connection: &mut AnyConnection, id: TaskId) -> Result<bool, StoreError> {
     match find(connection, id)? {
         Some(row) if matches!(row.state, TaskState::Success | TaskState::Error) => {
+            let row = TaskRow { priority: row.priority.min(PRIORITY_PEOPLE), ..row };
             wait_again(connection, &row, Again { not_before_ms: 0, error: None, attempts: 0 })?;
             Ok(true)
         }
@@ -123,6 +125,7 @@ fn wait_again(
         .set((
             tasks::state.eq(TaskState::Waiting.as_str()),
             tasks::error.eq(again.error.as_deref().map(without_nul).as_deref()),
+            tasks::priority.eq(row.priority),
             tasks::attempts.eq(again.attempts.max(0)),
             tasks::not_before_ms.eq(again.not_before_ms),
             tasks::updated_at_ms.eq(now),

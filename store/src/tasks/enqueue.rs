@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use diesel::sql_types::Text;
 
+use super::PRIORITY_PEOPLE;
 use super::row::{NewTask, RawTask, SqlColumns, TaskOptions, TaskRow, rows, without_nul};
 use crate::dialect::{self, RowsStatement, Value};
 use crate::states::TaskState;
@@ -19,8 +20,9 @@ const INSERT: RowsStatement = RowsStatement {
 
 const MERGE: RowsStatement = RowsStatement {
     head: "UPDATE tasks SET priority = merged.column2, options = merged.column3, \
-           not_before_ms = merged.column4 FROM (VALUES ",
-    columns: 4,
+           not_before_ms = merged.column4, author = merged.column5, \
+           author_ip = merged.column6 FROM (VALUES ",
+    columns: 6,
     tail: ") AS merged WHERE tasks.id = merged.column1 AND tasks.state = 'waiting' \
            RETURNING tasks.id",
 };
@@ -76,6 +78,9 @@ fn fold(tasks: Vec<NewTask>) -> Vec<NewTask> {
             Some(first) => {
                 first.priority = first.priority.min(task.priority);
                 first.options.merge(&task.options);
+                if first.author.is_none() {
+                    (first.author, first.author_ip) = (task.author, task.author_ip);
+                }
             }
             None => {
                 places.insert(key(&task), folded.len());
@@ -168,7 +173,11 @@ fn merge_waiting(
         match found.remove(&key(&task)) {
             None => lost.push(task),
             Some(mut row) => {
-                if take_in(&mut row, task.priority, &task.options) {
+                let unowned = row.author.is_none() && task.author.is_some();
+                if unowned {
+                    (row.author, row.author_ip) = (task.author, task.author_ip);
+                }
+                if take_in(&mut row, task.priority, &task.options) || unowned {
                     changed.push(row.clone());
                 }
                 merged.push(row);
@@ -206,8 +215,8 @@ pub(super) fn waiting_twin(
 /// Merges a wish into a waiting row; says whether that changed anything.
 pub(super) fn take_in(row: &mut TaskRow, priority: i32, options: &TaskOptions) -> bool {
     let before = (row.priority, row.options.clone(), row.not_before_ms);
-    if priority < row.priority {
-        row.not_before_ms = 0; // somebody more urgent does not wait for a retry's delay
+    if priority < row.priority || priority <= PRIORITY_PEOPLE {
+        row.not_before_ms = 0; // whoever is more urgent or waits does not wait for a retry's delay
     }
     row.priority = row.priority.min(priority);
     row.options.merge(options);
@@ -229,6 +238,8 @@ pub(super) fn save_merged(
             Value::Integer(row.priority),
             Value::Text(options),
             Value::BigInt(row.not_before_ms),
+            Value::OptionalText(row.author.as_deref()),
+            Value::OptionalText(row.author_ip.as_deref()),
         ]
     });
     let saved: Vec<String> = MERGE.load::<Text, _>(connection, &values.collect::<Vec<_>>())?;

@@ -32,6 +32,27 @@ pub fn claim(
     Ok(claimed)
 }
 
+/// Leases just these tasks as far as they wait, due or not (a write); one whose package somebody
+/// works on is left for later.
+///
+/// # Errors
+/// Those of the database.
+pub fn claim_these(
+    connection: &mut AnyConnection,
+    ids: &[TaskId],
+    worker: &str,
+    lease_ms: i64,
+) -> Result<Vec<TaskRow>, StoreError> {
+    let ids = id_texts(ids);
+    let values = ids
+        .iter()
+        .flat_map(|id| [Value::Text(id), Value::Text(worker), Value::BigInt(lease_ms)])
+        .collect::<Vec<_>>();
+    let statement = dialect::claim_these(connection);
+    let claimed: Vec<RawTask> = statement.load::<SqlColumns, _>(connection, &values)?;
+    rows(claimed)
+}
+
 /// Prolongs leases from now on (a write); answers with those that this worker still has.
 ///
 /// # Errors

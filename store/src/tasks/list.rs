@@ -3,11 +3,11 @@
 use diesel::dsl::sql;
 use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
+use diesel::sql_types::{BigInt, Bool};
 use npm::PackageName;
 
 use super::row::{RawTask, TaskRow, row, rows};
-use crate::dialect::{self, AnyBackend};
+use crate::dialect::{self, AnyBackend, RowsStatement, Value};
 use crate::schema::tasks;
 use crate::{AnyConnection, StoreError, TaskId, TaskState};
 
@@ -18,12 +18,33 @@ const HOUR_MS: i64 = 60 * 60 * 1000;
 pub struct TaskFilter {
     /// Only in this state.
     pub state: Option<TaskState>,
+    /// Only of this registry.
+    pub registry: Option<String>,
     /// Only of this package.
     pub name: Option<PackageName>,
+    /// Only those that this user asked for.
+    pub author: Option<String>,
+    /// Only those queued at this time or later, unix milliseconds.
+    pub since_ms: Option<i64>,
     /// At most so many.
     pub limit: i64,
-    /// Only older than this one.
+    /// Only older than this one: the next page.
     pub before: Option<TaskId>,
+}
+
+impl Default for TaskFilter {
+    /// The newest hundred.
+    fn default() -> Self {
+        Self {
+            state: None,
+            registry: None,
+            name: None,
+            author: None,
+            since_ms: None,
+            limit: 100,
+            before: None,
+        }
+    }
 }
 
 /// How the queue is.
@@ -77,8 +98,17 @@ pub fn list(
     if let Some(state) = filter.state {
         query = query.filter(is(state));
     }
+    if let Some(registry) = &filter.registry {
+        query = query.filter(tasks::registry.eq(registry));
+    }
     if let Some(name) = &filter.name {
         query = query.filter(tasks::name.eq(name.as_str()));
+    }
+    if let Some(author) = &filter.author {
+        query = query.filter(tasks::author.eq(author));
+    }
+    if let Some(since_ms) = filter.since_ms {
+        query = query.filter(tasks::id.ge(first_id_of(since_ms)));
     }
     if let Some(before) = filter.before {
         query = query.filter(tasks::id.lt(before.to_string()));
@@ -117,7 +147,27 @@ pub fn counts(connection: &mut AnyConnection) -> Result<TaskCounts, StoreError> 
     })
 }
 
-/// The place of a waiting task in its queue, 1 = next; `None` when it is not waiting.
+/// The smallest id that a task queued at this time can have: ids begin with their time.
+fn first_id_of(at_ms: i64) -> String {
+    let at_ms = u128::from(at_ms.max(0).unsigned_abs());
+    uuid::Uuid::from_u128(at_ms << 80).to_string()
+}
+
+/// Tasks counted before a waiting one at most: everybody may ask for its place, and a queue may
+/// hold millions.
+pub const FARTHEST_PLACE: i64 = 10_000;
+
+const COUNT_BEFORE: RowsStatement = RowsStatement {
+    head: "WITH task(registry, priority, id, most) AS (VALUES ",
+    columns: 4,
+    tail: ") SELECT COUNT(*) FROM (SELECT 1 FROM tasks \
+           WHERE tasks.state = 'waiting' AND tasks.registry = (SELECT registry FROM task) \
+           AND (tasks.priority, tasks.id) < ((SELECT priority FROM task), (SELECT id FROM task)) \
+           LIMIT (SELECT most FROM task)) AS before",
+};
+
+/// The place of a waiting task in its queue, 1 = next, [`FARTHEST_PLACE`] = there or behind;
+/// `None` when it is not waiting.
 ///
 /// # Errors
 /// Those of the database.
@@ -125,13 +175,13 @@ pub fn place(connection: &mut AnyConnection, id: TaskId) -> Result<Option<i64>, 
     let Some(task) = find(connection, id)?.filter(|task| task.state == TaskState::Waiting) else {
         return Ok(None);
     };
-    let more_urgent = tasks::priority.lt(task.priority);
-    let older = tasks::priority.eq(task.priority).and(tasks::id.lt(id.to_string()));
-    let before: i64 = tasks::table
-        .filter(is(TaskState::Waiting))
-        .filter(tasks::registry.eq(&task.registry))
-        .filter(more_urgent.or(older))
-        .count()
-        .get_result(connection)?;
-    Ok(Some(before + 1))
+    let id = id.to_string();
+    let values = [
+        Value::Text(&task.registry),
+        Value::Integer(task.priority),
+        Value::Text(&id),
+        Value::BigInt(FARTHEST_PLACE - 1),
+    ];
+    let before: Vec<i64> = COUNT_BEFORE.load::<BigInt, _>(connection, &values)?;
+    Ok(before.first().map(|before| before + 1))
 }

@@ -15,12 +15,14 @@ mod tests;
 pub(crate) use end::finish_many;
 pub use end::{cancel, delete_finished_before, finish, give_back, retry, retry_later};
 pub use enqueue::enqueue;
-pub use lease::{claim, expired_leases, renew};
-pub use list::{TaskCounts, TaskFilter, counts, find, list, place};
+pub use lease::{claim, claim_these, expired_leases, renew};
+pub use list::{FARTHEST_PLACE, TaskCounts, TaskFilter, counts, find, list, place};
 pub use logs::{append_log, log};
 pub use row::{NewTask, TaskOptions, TaskRow};
 
-/// A person waits for it: comes before everything else.
+/// An admin said `force`: runs at once, beside whatever runs already.
+pub const PRIORITY_FORCED: i32 = -10;
+/// A person waits for it: comes before everything that nobody waits for.
 pub const PRIORITY_PEOPLE: i32 = 0;
 /// The changes feed said so, or a package arrived by a miss.
 pub const PRIORITY_FEED: i32 = 10;

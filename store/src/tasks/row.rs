@@ -1,5 +1,7 @@
 //! A task as it is asked for and as it is stored.
 
+use std::collections::HashSet;
+
 use npm::PackageName;
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +20,7 @@ pub struct NewTask {
     pub name: PackageName,
     /// Name of the registry to ask.
     pub registry: String,
-    /// Who waits: 0 people, 10 feed, 20 dependency, 30 sweep.
+    /// Who waits; see the constants of [`super`].
     pub priority: i32,
     /// What to do.
     pub options: TaskOptions,
@@ -43,10 +45,14 @@ pub struct TaskOptions {
     /// A remark for the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tips: Option<String>,
-    /// Only these versions; `None` = all.
+    /// Only these versions; `None` = all that `keep` says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub specific_versions: Option<Vec<String>>,
-    /// How much of the package to keep.
+    /// Beside `specific_versions` also those that the package is kept with: a refresh and a wish
+    /// for some versions became one task.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub refresh: bool,
+    /// How much of the package to keep; says nothing where `specific_versions` does.
     pub keep: Keeping,
 }
 
@@ -59,6 +65,7 @@ impl Default for TaskOptions {
             sync_download_data: false,
             tips: None,
             specific_versions: None,
+            refresh: false,
             keep: Keeping::Mirrored,
         }
     }
@@ -72,9 +79,28 @@ impl TaskOptions {
         self.force_sync_history |= other.force_sync_history;
         self.sync_download_data |= other.sync_download_data;
         self.tips = merge_tips(self.tips.take(), other.tips.as_deref());
-        self.specific_versions =
-            union(self.specific_versions.take(), other.specific_versions.as_deref());
+        self.merge_versions(other);
         self.keep = self.keep.raised_by(other.keep);
+    }
+
+    /// A wish for every version swallows the others; a refresh and a list stand side by side.
+    fn merge_versions(&mut self, other: &Self) {
+        let everything = self.wants_everything() || other.wants_everything();
+        let lists = self.specific_versions.is_some() || other.specific_versions.is_some();
+        let refresh = self.wants_refresh() || other.wants_refresh();
+        let mine = self.specific_versions.take();
+        if !everything && lists {
+            self.specific_versions = Some(union(mine, other.specific_versions.as_deref()));
+        }
+        self.refresh = !everything && lists && refresh;
+    }
+
+    fn wants_everything(&self) -> bool {
+        self.specific_versions.is_none() && self.keep == Keeping::Mirrored
+    }
+
+    fn wants_refresh(&self) -> bool {
+        self.refresh || (self.specific_versions.is_none() && self.keep == Keeping::Cached)
     }
 
     pub(super) fn to_json(&self) -> Result<String, StoreError> {
@@ -83,25 +109,30 @@ impl TaskOptions {
     }
 }
 
+/// Remarks of one task beyond this many bytes are left out: whoever asks again and again would
+/// make the row grow.
+const LONGEST_TIPS: usize = 4096;
+
 /// Both remarks are kept, one a line.
 fn merge_tips(mine: Option<String>, other: Option<&str>) -> Option<String> {
     match (mine, other) {
-        (Some(mine), Some(other)) if !mine.lines().any(|line| line == other) => {
-            Some(format!("{mine}\n{other}"))
+        (Some(mine), Some(other)) => {
+            let fits = mine.len() + other.len() < LONGEST_TIPS;
+            let new = fits && !mine.lines().any(|line| line == other);
+            Some(if new { format!("{mine}\n{other}") } else { mine })
         }
         (mine, other) => mine.or_else(|| other.map(str::to_owned)),
     }
 }
 
-/// `None` stands for all versions.
-fn union(mine: Option<Vec<String>>, other: Option<&[String]>) -> Option<Vec<String>> {
-    let (mut versions, other) = (mine?, other?);
-    for version in other {
-        if !versions.contains(version) {
-            versions.push(version.clone());
-        }
-    }
-    Some(versions)
+/// Every version of either list once, in the order they were asked for.
+fn union(mine: Option<Vec<String>>, other: Option<&[String]>) -> Vec<String> {
+    let mut versions = mine.unwrap_or_default();
+    let known: HashSet<&str> = versions.iter().map(String::as_str).collect();
+    let new = other.unwrap_or_default().iter().filter(|version| !known.contains(version.as_str()));
+    let new: Vec<String> = new.cloned().collect();
+    versions.extend(new);
+    versions
 }
 
 /// A stored task.

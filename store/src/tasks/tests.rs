@@ -71,6 +71,80 @@ fn a_request_merges_into_the_waiting_task() {
 }
 
 #[test]
+fn a_refresh_and_a_wish_for_some_versions_are_one_task_that_does_both() {
+    on_each_database(|test| {
+        let refresh = |name: &str| {
+            let mut refresh = task(name, 10);
+            refresh.author = None;
+            refresh.author_ip = None;
+            refresh.options.keep = Keeping::Cached;
+            refresh
+        };
+        let some = |name: &str, versions: &[&str]| {
+            let mut some = task(name, 0);
+            let versions = versions.iter().map(|version| (*version).to_owned());
+            some.options.specific_versions = Some(versions.collect());
+            some
+        };
+        for swapped in [false, true] {
+            let name = if swapped { "p" } else { "q" };
+            let (first, second) = (refresh(name), some(name, &["1.0.0"]));
+            let (first, second) = if swapped { (second, first) } else { (first, second) };
+            enqueue_one(test, first);
+            let row = enqueue_one(test, second);
+            assert_eq!(row.options.specific_versions, Some(vec!["1.0.0".to_owned()]));
+            assert!(row.options.refresh);
+            assert_eq!((row.priority, row.author.as_deref()), (0, Some("someone")));
+            let row = enqueue_one(test, some(name, &["2.0.0", "1.0.0"]));
+            let both = Some(vec!["1.0.0".to_owned(), "2.0.0".to_owned()]);
+            assert_eq!((row.options.specific_versions.clone(), row.options.refresh), (both, true));
+            assert_eq!(find_one(test, row.id), row);
+            let row = enqueue_one(test, task(name, 10));
+            assert_eq!((row.options.specific_versions, row.options.refresh), (None, false));
+            assert_eq!(row.options.keep, Keeping::Mirrored);
+        }
+        let row = enqueue_one(test, refresh("r"));
+        assert_eq!((row.options.specific_versions, row.options.refresh), (None, false));
+        assert_eq!(enqueue_one(test, refresh("r")).options.keep, Keeping::Cached);
+    });
+}
+
+#[test]
+fn remarks_of_a_task_stay_bounded() {
+    on_each_database(|test| {
+        let mut row = enqueue_one(test, task("p", 0));
+        for number in 0..50 {
+            let mut next = task("p", 0);
+            next.options.tips = Some(format!("{number} {}", "x".repeat(1000)));
+            row = enqueue_one(test, next);
+        }
+        let tips = row.options.tips.unwrap();
+        assert!(tips.starts_with("0 xxx") && tips.contains("\n2 xxx"), "{tips}");
+        assert!(tips.len() <= 5000, "{}", tips.len());
+    });
+}
+
+#[test]
+fn named_tasks_are_claimed_at_once_and_once() {
+    on_each_database(|test| {
+        let later = enqueue_one(test, task("later", 10)).id;
+        claim_names(test, "one", 1, MINUTE);
+        test.write(|c| retry_later(c, later, i64::MAX, "503"));
+        let busy = enqueue_one(test, task("busy", 10)).id;
+        assert_eq!(claim_names(test, "one", 1, MINUTE), ["busy"]);
+        let twin = enqueue_one(test, task("busy", PRIORITY_FORCED)).id;
+        enqueue_one(test, task("other", 10));
+        let these = [later, busy, twin, TaskId::new()];
+        let claimed = test.write(|c| claim_these(c, &these, "two", MINUTE));
+        assert_eq!(claimed.iter().map(|row| row.id).collect::<Vec<_>>(), [later]);
+        assert_eq!((claimed[0].state, claimed[0].attempts), (TaskState::Processing, 2));
+        assert!(test.write(|c| claim_these(c, &these, "two", MINUTE)).is_empty());
+        assert_eq!(test.write(|c| renew(c, "two", &[later, busy], MINUTE)), [later]);
+        assert_eq!(claim_names(test, "one", 9, MINUTE), ["other"], "the twin waits for its end");
+    });
+}
+
+#[test]
 fn requests_of_one_call_merge_and_are_answered_in_their_order() {
     on_each_database(|test| {
         let known = enqueue_one(test, task("known", 20));
@@ -110,17 +184,16 @@ fn the_most_urgent_and_oldest_goes_first_and_registries_are_apart() {
         let mut other = task("other", 0);
         other.registry = "other".into();
         enqueue_one(test, other);
-        let old = test.read(|c| list(c, &all())).into_iter().find(|row| row.name == package("old"));
+        let old = test
+            .read(|c| list(c, &TaskFilter::default()))
+            .into_iter()
+            .find(|row| row.name == package("old"));
         assert_eq!(test.read(|c| place(c, old.unwrap().id)), Some(2));
         assert_eq!(claim_names(test, "w", 3, MINUTE), ["person", "old", "new"]);
         assert_eq!(claim_names(test, "w", 3, MINUTE), ["sweep"]);
         assert!(claim_names(test, "w", 3, MINUTE).is_empty());
         assert_eq!(test.write(|c| claim(c, "other", "w", 3, MINUTE)).len(), 1);
     });
-}
-
-fn all() -> TaskFilter {
-    TaskFilter { state: None, name: None, limit: 100, before: None }
 }
 
 #[test]
@@ -284,16 +357,42 @@ fn lists_counts_and_cleaning_up() {
         let ids_of = |filter| -> Vec<_> {
             test.read(|c| list(c, &filter)).iter().map(|row| row.id).collect()
         };
-        assert_eq!(ids_of(all()), [ids[3], ids[2], ids[1], ids[0]]);
-        assert_eq!(ids_of(TaskFilter { before: Some(ids[2]), ..all() }), [ids[1], ids[0]]);
-        assert_eq!(ids_of(TaskFilter { limit: 1, ..all() }), [ids[3]]);
-        assert_eq!(ids_of(TaskFilter { name: Some(package("b")), ..all() }), [ids[1]]);
-        assert_eq!(ids_of(TaskFilter { state: Some(TaskState::Waiting), ..all() }), [ids[3]]);
+        assert_eq!(ids_of(TaskFilter::default()), [ids[3], ids[2], ids[1], ids[0]]);
+        assert_eq!(
+            ids_of(TaskFilter { before: Some(ids[2]), ..TaskFilter::default() }),
+            [ids[1], ids[0]]
+        );
+        assert_eq!(ids_of(TaskFilter { limit: 1, ..TaskFilter::default() }), [ids[3]]);
+        assert_eq!(
+            ids_of(TaskFilter { name: Some(package("b")), ..TaskFilter::default() }),
+            [ids[1]]
+        );
+        assert_eq!(
+            ids_of(TaskFilter { state: Some(TaskState::Waiting), ..TaskFilter::default() }),
+            [ids[3]]
+        );
+        let mut mine = task("m", 0);
+        (mine.registry, mine.author) = ("other".into(), Some("me".into()));
+        let mine = enqueue_one(test, mine).id;
+        assert_eq!(
+            ids_of(TaskFilter { registry: Some("other".into()), ..TaskFilter::default() }),
+            [mine]
+        );
+        assert_eq!(
+            ids_of(TaskFilter { author: Some("me".into()), ..TaskFilter::default() }),
+            [mine]
+        );
+        let now = find_one(test, mine).created_at_ms;
+        let since = |at_ms| TaskFilter { since_ms: Some(at_ms), ..TaskFilter::default() };
+        assert_eq!(ids_of(since(0)).len(), 5);
+        assert!(ids_of(since(now + 60_000)).is_empty());
+        assert!(test.write(|c| cancel(c, mine)));
+        test.write(|c| append_log(c, mine, "gone"));
         assert_eq!(test.read(|c| place(c, ids[3])), Some(1));
         assert_eq!(test.read(|c| place(c, ids[2])), None);
         assert_eq!(test.write(|c| delete_finished_before(c, 0)), 0);
-        assert_eq!(test.write(|c| delete_finished_before(c, i64::MAX)), 2);
-        assert_eq!(ids_of(all()), [ids[3], ids[2]]);
+        assert_eq!(test.write(|c| delete_finished_before(c, i64::MAX)), 3);
+        assert_eq!(ids_of(TaskFilter::default()), [ids[3], ids[2]]);
         assert_eq!(test.read(|c| log(c, ids[0])), None);
     });
 }

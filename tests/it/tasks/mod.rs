@@ -1,5 +1,6 @@
 //! The queue: one waiting task per package, people first, retries, cancelling, logs.
 
+use actors::EngineEvent;
 use store::tasks::{self, TaskFilter, TaskOptions};
 use store::{Keeping, TaskState};
 
@@ -86,6 +87,36 @@ async fn people_go_before_feeds_and_feeds_before_sweeps() {
 }
 
 #[tokio::test]
+async fn what_is_forced_runs_at_once_and_once() {
+    let mirror = TestMirror::builder()
+        .packages(&[package("busy"), package("lamp")])
+        .engine(|settings| settings.workers = 1)
+        .start()
+        .await;
+    let gate = mirror.upstream.gate("/busy");
+    let busy = keep_busy(&mirror).await;
+    let waiting = mirror.enqueue(&["lamp"], &options()).await;
+    let forced = tasks::NewTask {
+        id: store::TaskId::new(),
+        name: "lamp".parse().expect("a name"),
+        registry: actors::DEFAULT_REGISTRY.to_owned(),
+        priority: tasks::PRIORITY_FORCED,
+        options: TaskOptions { force: true, ..options() },
+        author: None,
+        author_ip: None,
+    };
+    let forced = mirror.engine().enqueue(vec![forced]).await.expect("a queue");
+    assert_eq!(forced[0].id, waiting[0].id);
+    let lamp = mirror.ended(forced[0].id).await;
+    assert_eq!((lamp.state, lamp.attempts), (TaskState::Success, 1));
+    assert_eq!(mirror.task(busy).await.state, TaskState::Processing, "nobody was pushed aside");
+    drop(gate);
+    mirror.ended(busy).await;
+    assert_eq!(mirror.upstream.count("/lamp"), 1);
+    mirror.finish().await;
+}
+
+#[tokio::test]
 async fn a_task_that_may_succeed_later_is_tried_again_and_the_attempts_counted() {
     let mirror = TestMirror::builder()
         .packages(&[package("lamp")])
@@ -128,12 +159,21 @@ async fn a_waiting_and_a_running_task_can_be_cancelled() {
     let running = mirror.enqueue(&["busy"], &options()).await;
     mirror.upstream.wait_for("/busy", 1).await;
     let waiting = mirror.enqueue(&["lamp"], &options()).await;
+    let mut events = mirror.engine().events();
     for id in [waiting[0].id, running[0].id] {
         assert!(mirror.engine().cancel(id).await.expect("a queue"));
         let row = mirror.ended(id).await;
         assert_eq!(row.state, TaskState::Error);
         assert!(row.error.as_deref().is_some_and(|error| error.contains("cancel")), "{row:?}");
         assert!(!mirror.engine().cancel(id).await.expect("a queue"), "it ended already");
+        let log = mirror.log(id).await;
+        assert!(log.ends_with(" ❌ ❌❌❌❌❌ cancelled ❌❌❌❌❌\n"), "{log}");
+        assert_eq!(log.contains("🚧"), id == running[0].id, "{log}");
+        let told = until("the event of its end", || async {
+            let event = events.recv().await.expect("an engine");
+            matches!(event, EngineEvent::TaskEnded { id: ended, .. } if ended == id).then_some(())
+        });
+        told.await;
     }
     drop(gate);
     assert!(mirror.versions("busy").await.is_empty(), "a cancelled sync wrote its package");
@@ -177,8 +217,7 @@ async fn tasks_waiting_at_a_stop_are_done_after_the_start() {
     for row in rows {
         assert_eq!(mirror.ended(row.id).await.state, TaskState::Success);
     }
-    let filter =
-        TaskFilter { state: Some(TaskState::Success), name: None, limit: 10, before: None };
+    let filter = TaskFilter { state: Some(TaskState::Success), ..TaskFilter::default() };
     let listed = mirror.store().read(move |connection| tasks::list(connection, &filter)).await;
     assert_eq!(listed.expect("a readable store").len(), 2);
     mirror.finish().await;

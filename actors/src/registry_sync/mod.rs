@@ -66,6 +66,7 @@ pub struct RegistrySync {
     running: HashMap<TaskId, AbortHandle>,
     claiming: bool,
     claim_again: bool,
+    next: Vec<TaskId>,
     claiming_soon: usize,
     giving_back: usize,
     stopping: Option<Vec<oneshot::Sender<()>>>,
@@ -85,6 +86,7 @@ impl RegistrySync {
             running: HashMap::new(),
             claiming: false,
             claim_again: false,
+            next: Vec::new(),
             claiming_soon: 0,
             giving_back: 0,
             stopping: None,
@@ -156,6 +158,9 @@ impl RegistrySync {
 
     fn start_ready(&mut self, ctx: &mut Context<Self>) {
         while self.stopping.is_none() {
+            if self.running.len() < self.workers && !self.next.is_empty() {
+                return self.claim_next(ctx);
+            }
             let forced = self.ready.front().is_some_and(|task| task.priority <= PRIORITY_FORCED);
             let beside = if forced { FORCED_BESIDE } else { 0 };
             if self.running.len() >= self.workers + beside {
@@ -262,6 +267,7 @@ impl Supervised for RegistrySync {
         self.ready.clear(); // their leases run out and they are claimed again
         self.claiming = false;
         self.claim_again = false;
+        self.next.clear(); // the queue knows that they come first
         self.claiming_soon = 0;
         self.giving_back = 0;
         self.backoff.note_restart();
@@ -280,20 +286,40 @@ impl Handler<WakeUp> for RegistrySync {
 impl Handler<RunSoon> for RegistrySync {
     type Result = ();
 
-    fn handle(&mut self, RunSoon { ids }: RunSoon, ctx: &mut Self::Context) {
-        let idle = self.stopping.is_some() || self.deps.parking.is_parked();
-        if idle || !self.deps.has_upstream() {
-            return; // they stay first in the queue
+    fn handle(&mut self, soon: RunSoon, ctx: &mut Self::Context) {
+        guarded(self, ctx, |this, ctx| {
+            let idle = this.stopping.is_some() || this.deps.parking.is_parked();
+            if idle || !this.deps.has_upstream() {
+                return; // they stay first in the queue
+            }
+            let room = this.workers.saturating_sub(this.next.len());
+            this.next.extend(soon.next.into_iter().take(room));
+            if !soon.forced.is_empty() {
+                this.claim_these(soon.forced, ctx);
+            }
+            this.start_ready(ctx);
+        });
+    }
+}
+
+impl RegistrySync {
+    /// Takes what people wait for; nothing less urgent starts before the answer.
+    fn claim_next(&mut self, ctx: &mut Context<Self>) {
+        if self.claiming_soon == 0 {
+            let free = self.workers.saturating_sub(self.running.len());
+            let ids = self.next.drain(..free.min(self.next.len())).collect();
+            self.claim_these(ids, ctx);
         }
+    }
+
+    fn claim_these(&mut self, ids: Vec<TaskId>, ctx: &mut Context<Self>) {
         self.claiming_soon += 1;
         let claimed = self.queue.claim_these.send(ClaimThese { ids }).into_actor(self);
         ctx.spawn(claimed.map(|answer, this, ctx| {
             guarded(this, ctx, |this, ctx| this.claimed_soon(answer, ctx));
         }));
     }
-}
 
-impl RegistrySync {
     fn claimed_soon(
         &mut self,
         answer: Result<Result<Vec<TaskRow>, CommitError>, MailboxError>,

@@ -84,13 +84,15 @@ pub struct RetryTask(pub TaskId);
 #[rtype(result = "()")]
 pub struct WakeUp;
 
-/// Somebody waits for these tasks: they are to run before what was claimed ahead, forced ones even
-/// beside what runs already. Losable: their priority says the same.
+/// Somebody waits for these tasks: they are to run before what was claimed ahead. Losable: their
+/// priority says the same.
 #[derive(Message, Clone)]
 #[rtype(result = "()")]
 pub struct RunSoon {
-    /// The tasks.
-    pub ids: Vec<TaskId>,
+    /// Run when the next worker is free; until then they can still be merged into.
+    pub next: Vec<TaskId>,
+    /// Run at once, beside what runs already.
+    pub forced: Vec<TaskId>,
 }
 
 /// A running task is to be stopped.

@@ -62,14 +62,15 @@ impl TaskQueue {
     /// Tells of single tasks that somebody waits for; what comes in bulk goes by its priority.
     fn hurry(&self, rows: &[tasks::TaskRow]) {
         let few = rows.len() <= FEW;
-        let urgent = |row: &&tasks::TaskRow| {
-            row.priority <= tasks::PRIORITY_FORCED || few && row.priority <= tasks::PRIORITY_PEOPLE
-        };
         for puller in &self.pullers {
             let of_registry = rows.iter().filter(|row| row.registry == puller.registry);
-            let ids: Vec<_> = of_registry.filter(urgent).map(|row| row.id).collect();
-            if !ids.is_empty() {
-                let _ = puller.run_soon.try_send(RunSoon { ids });
+            let urgent = of_registry.filter(|row| row.priority <= tasks::PRIORITY_PEOPLE);
+            let (forced, next): (Vec<_>, Vec<_>) =
+                urgent.partition(|row| row.priority <= tasks::PRIORITY_FORCED);
+            let next = next.into_iter().filter(|_| few).map(|row| row.id).collect::<Vec<_>>();
+            let forced = forced.into_iter().map(|row| row.id).collect::<Vec<_>>();
+            if !next.is_empty() || !forced.is_empty() {
+                let _ = puller.run_soon.try_send(RunSoon { next, forced });
             }
         }
     }

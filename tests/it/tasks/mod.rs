@@ -1,5 +1,7 @@
 //! The queue: one waiting task per package, people first, retries, cancelling, logs.
 
+use std::time::Duration;
+
 use actors::EngineEvent;
 use store::tasks::{self, TaskFilter, TaskOptions};
 use store::{Keeping, TaskState};
@@ -169,11 +171,15 @@ async fn a_waiting_and_a_running_task_can_be_cancelled() {
         let log = mirror.log(id).await;
         assert!(log.ends_with(" ❌ ❌❌❌❌❌ cancelled ❌❌❌❌❌\n"), "{log}");
         assert_eq!(log.contains("🚧"), id == running[0].id, "{log}");
-        let told = until("the event of its end", || async {
-            let event = events.recv().await.expect("an engine");
-            matches!(event, EngineEvent::TaskEnded { id: ended, .. } if ended == id).then_some(())
-        });
-        told.await;
+        let told = async {
+            loop {
+                let event = events.recv().await.expect("an engine");
+                if matches!(event, EngineEvent::TaskEnded { id: ended, .. } if ended == id) {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), told).await.expect("the event of its end");
     }
     drop(gate);
     assert!(mirror.versions("busy").await.is_empty(), "a cancelled sync wrote its package");

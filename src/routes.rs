@@ -15,7 +15,7 @@ use crate::control;
 use crate::control::messages::PREFIX;
 use crate::error::ApiError;
 use crate::extract::body::drain;
-use crate::handlers::{dist_tag, health, home, manifest, packument, tarball, unserved};
+use crate::handlers::{dist_tag, feed, health, home, manifest, packument, tarball, unserved};
 
 /// The registry.
 pub fn registry(config: &mut ServiceConfig) {
@@ -29,7 +29,15 @@ pub fn registry(config: &mut ServiceConfig) {
         .service(web::resource("/package/{rest:.*}").to(package_api))
         .service(web::resource("/npm/v1/security/{rest:.*}").to(unserved::any_security))
         .default_service(web::to(below_dash));
-    config.service(api).service(read("/", home::get_home)).default_service(web::to(packages));
+    config
+        .service(api)
+        .service(read("/", home::get_home))
+        .service(read("/_changes", feed::get_changes))
+        .service(read("/_all_docs", feed::get_names))
+        // the path below npm's feed host, which followers have in their settings
+        .service(read("/registry/_changes", feed::get_changes))
+        .service(read("/registry/_all_docs", feed::get_names))
+        .default_service(web::to(packages));
 }
 
 /// The plain paths of the ops listener; on the registry's own they are legal package names.

@@ -60,6 +60,8 @@ pub struct DocumentPlan {
     pub modified: Option<String>,
     /// `_rev`.
     pub upstream_rev: Option<String>,
+    /// The last version in the document that no row was there for.
+    pub added_version: Option<String>,
     /// What the document says about the package.
     pub status: PackageStatus,
     /// Versions in the document.
@@ -84,6 +86,7 @@ pub fn plan_document(
         alarms: Vec::new(),
         dependencies: Vec::new(),
         seen: HashSet::new(),
+        added: None,
     };
     let versions = scan.versions.iter().filter_map(|entry| planning.version(entry)).collect();
     let here: HashSet<&str> = scan.versions.iter().map(|entry| &*entry.key).collect();
@@ -93,6 +96,7 @@ pub fn plan_document(
         .map(|row| row.version.clone())
         .collect();
     let (alarms, dependencies) = (planning.alarms, planning.dependencies);
+    let added_version = planning.added.map(str::to_owned);
     Ok(DocumentPlan {
         versions,
         removed,
@@ -101,6 +105,7 @@ pub fn plan_document(
         dist_tags: scan.dist_tags.iter().map(owned_pair).collect(),
         modified: scan.published_at("modified").map(str::to_owned),
         upstream_rev: scan.rev.as_deref().map(str::to_owned),
+        added_version,
         status,
         total: scan.versions.len(),
     })
@@ -140,11 +145,12 @@ struct Planning<'a> {
     alarms: Vec<String>,
     dependencies: Vec<String>,
     seen: HashSet<String>,
+    added: Option<&'a str>,
 }
 
-impl Planning<'_> {
+impl<'a> Planning<'a> {
     /// The row of one version, `None` when it is known as it stands.
-    fn version(&mut self, entry: &VersionEntry<'_>) -> Option<VersionChange> {
+    fn version(&mut self, entry: &'a VersionEntry<'_>) -> Option<VersionChange> {
         let manifest = entry.digest();
         let known = self.known.get(&*entry.key).copied();
         if known.is_some_and(|row| row.manifest == manifest && row.removed_at_ms.is_none()) {
@@ -159,6 +165,7 @@ impl Planning<'_> {
             }
         };
         if known.is_none() {
+            self.added = Some(&entry.key);
             self.collect_dependencies(&facts);
         }
         let mut change = self.row(entry, manifest, &facts);

@@ -105,6 +105,7 @@ impl Known {
                 stored_bytes: location.length,
                 body_bytes: i64::try_from(fetched.body.len()).unwrap_or(i64::MAX),
                 upstream_rev: plan.upstream_rev,
+                added_version: plan.added_version,
                 dist_tags: plan.dist_tags,
                 modified: plan.modified,
                 status: plan.status,

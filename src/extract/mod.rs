@@ -3,5 +3,6 @@
 pub mod body;
 pub mod conditional;
 pub mod encoding;
+pub mod feed_query;
 pub mod range;
 pub mod request_id;

@@ -2,6 +2,7 @@
 
 pub mod dist_tag;
 pub mod document;
+pub mod feed;
 pub mod health;
 pub mod home;
 pub mod manifest;

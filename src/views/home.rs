@@ -18,6 +18,7 @@ pub struct Counts {
 /// See the wire contract, "Home, ping, misc".
 #[derive(Debug, Serialize)]
 pub struct Home<'a> {
+    db_name: &'static str,
     last_package: &'a str,
     doc_count: i64,
     doc_version_count: i64,
@@ -48,6 +49,7 @@ impl<'a> Home<'a> {
             |source_registry| UpstreamRegistry { registry_name: DEFAULT_REGISTRY, source_registry };
         let uptime_ms = i64::try_from(app.started.elapsed().as_millis()).unwrap_or(0);
         Self {
+            db_name: "registry",
             last_package: last.unwrap_or(""),
             doc_count: counts.totals.packages,
             doc_version_count: counts.totals.versions,

@@ -1,6 +1,7 @@
 //! Response bodies.
 
 pub mod body;
+pub mod feed;
 pub mod home;
 pub mod metrics;
 

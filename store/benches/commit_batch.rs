@@ -49,6 +49,7 @@ fn package(number: u64) -> PackageChange {
             encoding: DocumentEncoding::Gzip,
             stored_bytes: 20_000,
             body_bytes: 100_000,
+            added_version: None,
             upstream_rev: Some("12-0123456789abcdef".into()),
             dist_tags: vec![("latest".into(), "1.1.0".into())],
             modified: Some("2026-01-01T00:00:00.000Z".into()),

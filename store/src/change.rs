@@ -88,6 +88,8 @@ pub struct DocumentChange {
     pub body_bytes: i64,
     /// Upstream's `_rev`.
     pub upstream_rev: Option<String>,
+    /// The last of the versions that no document had before.
+    pub added_version: Option<String>,
     /// All dist-tags of the document.
     pub dist_tags: Vec<(String, String)>,
     /// `time.modified` of the document.

@@ -121,6 +121,9 @@ diesel::table! {
         seq -> BigInt,
         name -> Text,
         kind -> Text,
+        rev -> Text,
+        version -> Nullable<Text>,
+        deleted -> Bool,
         at_ms -> BigInt,
     }
 }

@@ -119,6 +119,7 @@ impl TestStore {
                 encoding: DocumentEncoding::Gzip,
                 stored_bytes: size,
                 body_bytes: size * 3,
+                added_version: None,
                 upstream_rev: Some("7-abc".into()),
                 dist_tags: vec![("latest".into(), "1.0.0".into())],
                 modified: Some("2026-01-01T00:00:00.000Z".into()),

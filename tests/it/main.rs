@@ -13,6 +13,7 @@
 
 mod cli;
 mod clients;
+mod feed;
 mod harness;
 mod miss;
 mod recovery;

@@ -17,9 +17,10 @@ use diesel::Connection;
 
 use crate::blobs::{BlobStore, SegmentState};
 use crate::change::{BatchOutcome, Committed, PackageChange, WriteFn};
+use crate::changes::NewChange;
 use crate::dist_tags::{self, NewTags};
 use crate::{AnyConnection, StoreError, alarms, blob_rows, changes, dialect, segments, tasks};
-use package_rows::Plan;
+use package_rows::{News, Plan};
 
 type Outcome = Result<Committed, StoreError>;
 
@@ -85,7 +86,7 @@ fn apply_round(
     changes: &[PackageChange],
     round: &[usize],
     outcomes: &mut [Option<Outcome>],
-    log: &mut Vec<usize>,
+    log: &mut Vec<News>,
     blobs: &dyn BlobStore,
 ) -> Result<(), StoreError> {
     let (mut plans, refused) = judge::judge(connection, changes, round, blobs)?;
@@ -96,9 +97,9 @@ fn apply_round(
     version_rows::save(connection, &plans)?;
     replace_tags(connection, &plans)?;
     end_tasks(connection, &plans)?;
-    let mut news: Vec<usize> =
-        plans.iter().filter(|plan| plan.is_news()).map(|plan| plan.index).collect();
-    news.sort_unstable(); // the plans are in name order by now, seqs follow the batch
+    let mut news: Vec<News> = plans.iter().filter_map(Plan::news).collect();
+    // the plans are in name order by now, seqs follow the batch
+    news.sort_unstable_by_key(|news| news.index);
     log.append(&mut news);
     let done = plans.iter().map(|plan| (plan.index, Ok(plan.committed())));
     for (index, outcome) in refused.into_iter().chain(lost).chain(done) {
@@ -123,20 +124,23 @@ fn end_tasks(connection: &mut AnyConnection, plans: &[Plan<'_>]) -> Result<(), S
 fn take_seqs(
     connection: &mut AnyConnection,
     all: &[PackageChange],
-    log: &[usize],
+    log: &[News],
     outcomes: &mut [Option<Outcome>],
 ) -> Result<(), StoreError> {
     if outcomes.is_empty() {
         return Ok(());
     }
     let now = dialect::now_ms(connection)?;
-    let news: Vec<&PackageChange> = log.iter().filter_map(|&index| all.get(index)).collect();
+    let news: Vec<(&PackageChange, &News)> =
+        log.iter().filter_map(|news| Some((all.get(news.index)?, news))).collect();
     let alarming: Vec<(&str, &str)> = news
         .iter()
-        .flat_map(|change| change.alarms.iter().map(|alarm| (change.name.as_str(), alarm.as_str())))
+        .flat_map(|(change, _)| {
+            change.alarms.iter().map(|alarm| (change.name.as_str(), alarm.as_str()))
+        })
         .collect();
     alarms::insert(connection, &alarming, now)?;
-    let rows: Vec<_> = news.iter().map(|change| (change.name.as_str(), change.cause)).collect();
+    let rows: Vec<_> = news.iter().map(|(change, news)| log_row(change, news)).collect();
     let last = if rows.is_empty() { changes::last_seq(connection)? } else { 0 };
     for outcome in outcomes.iter_mut().flatten().flatten() {
         outcome.local_seq = last;
@@ -148,10 +152,21 @@ fn take_seqs(
     for outcome in outcomes.iter_mut().flatten().flatten() {
         outcome.local_seq = first - 1;
     }
-    for (seq, &index) in (first..).zip(log) {
-        if let Some(Some(Ok(committed))) = outcomes.get_mut(index) {
+    for (seq, news) in (first..).zip(log) {
+        if let Some(Some(Ok(committed))) = outcomes.get_mut(news.index) {
             committed.local_seq = seq;
         }
     }
     Ok(())
+}
+
+fn log_row<'a>(change: &'a PackageChange, news: &'a News) -> NewChange<'a> {
+    let document = change.document.as_ref();
+    NewChange {
+        name: change.name.as_str(),
+        kind: change.cause,
+        rev: &news.rev,
+        version: document.and_then(|document| document.added_version.as_deref()),
+        deleted: news.deleted,
+    }
 }

@@ -50,6 +50,19 @@ pub(super) struct Plan<'a> {
     new_document: bool,
 }
 
+/// As many as upstream's own revs have.
+const REV_DIGEST_BYTES: usize = 16;
+
+/// What the log says of an accepted change.
+pub(super) struct News {
+    /// Place of the change in the batch.
+    pub index: usize,
+    /// Names the document in the feed.
+    pub rev: String,
+    /// The package is gone.
+    pub deleted: bool,
+}
+
 macro_rules! columns {
     () => {
         "name, registry, keep, status, revision, etag, last_modified, document_digest, \
@@ -107,9 +120,15 @@ impl<'a> Plan<'a> {
         self.row.id
     }
 
-    /// Whether the change belongs into the log; asking upstream in vain does not.
-    pub fn is_news(&self) -> bool {
-        self.raised || !self.change.versions.is_empty() || !self.change.alarms.is_empty()
+    /// What belongs into the log; asking upstream in vain does not.
+    pub fn news(&self) -> Option<News> {
+        let change = self.change;
+        let is_news = self.raised || !change.versions.is_empty() || !change.alarms.is_empty();
+        is_news.then(|| News {
+            index: self.index,
+            rev: rev(&self.row),
+            deleted: self.row.status == PackageStatus::Unpublished.as_str(),
+        })
     }
 
     /// Without a seq yet.
@@ -143,6 +162,18 @@ impl<'a> Plan<'a> {
             Value::BigInt(row.checked_at_ms),
             Value::BigInt(row.changed_at_ms),
         ]
+    }
+}
+
+/// Upstream's `_rev`, which readers find in the document, or one of ours in the same form.
+fn rev(row: &Columns) -> String {
+    match (&row.upstream_rev, &row.document_digest) {
+        (Some(rev), _) => rev.clone(),
+        (None, Some(digest)) => {
+            let digest = digest.get(..REV_DIGEST_BYTES).unwrap_or(digest);
+            format!("{}-{}", row.revision, hex::encode(digest))
+        }
+        (None, None) => format!("{}-0", row.revision),
     }
 }
 

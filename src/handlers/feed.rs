@@ -1,0 +1,48 @@
+//! Our own feed, for mirrors that follow this one: `GET /_changes` and `GET /_all_docs`.
+//!
+//! Pages are read and written on the store's threads, row after row into the bytes that leave;
+//! a page of 10,000 rows is about 1 MB.
+
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use store::changes;
+
+use crate::app::App;
+use crate::error::ApiError;
+use crate::extract::encoding::Encoding;
+use crate::extract::feed_query::{ChangesQuery, NamesQuery};
+use crate::views::feed::{self, NamesPage};
+
+/// What changed after a seq, one row for each package, its newest.
+///
+/// Asked beyond the newest change it repeats the seq it was given.
+///
+/// # Errors
+/// 422 and 400 for parameters, see [`ChangesQuery::parse`]; 503 while the database is busy.
+pub async fn get_changes(app: Data<App>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let asked = ChangesQuery::parse(request.query_string())?;
+    let encoding = Encoding::from_headers(request.headers());
+    let page = app.engine.store().read(move |rows| {
+        let rows = changes::since(rows, asked.since, asked.limit)?;
+        Ok(feed::packed(feed::changes_page(&rows, asked.since), encoding))
+    });
+    Ok(page.await?.respond())
+}
+
+/// The names of all packages that are not gone, in byte order.
+///
+/// # Errors
+/// As [`get_changes`].
+pub async fn get_names(app: Data<App>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let asked = NamesQuery::parse(request.query_string())?;
+    let encoding = Encoding::from_headers(request.headers());
+    let page = app.engine.store().read(move |rows| {
+        let total = changes::count_names(rows, None)?;
+        let before = changes::count_names(rows, Some(&asked.start))?;
+        let names = changes::names_from(rows, &asked.start, asked.skip, asked.limit)?;
+        let offset = before.saturating_add(asked.skip).min(total);
+        let page = NamesPage { total, offset, names: &names };
+        Ok(feed::packed(feed::names_page(&page), encoding))
+    });
+    Ok(page.await?.respond())
+}

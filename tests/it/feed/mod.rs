@@ -1,0 +1,3 @@
+//! The feed that other mirrors follow us by.
+
+mod pages;

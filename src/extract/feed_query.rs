@@ -4,8 +4,6 @@
 //! `include_docs`, `descending`, …) is refused here, because a follower that asks for a stream
 //! must not take a page for one.
 
-use std::borrow::Cow;
-
 use url::form_urlencoded;
 
 use crate::error::ApiError;
@@ -96,7 +94,7 @@ fn start(key: &str, value: &str) -> Result<String, ApiError> {
     }
 }
 
-fn unsupported(key: &Cow<'_, str>, known: &str) -> ApiError {
+fn unsupported(key: &str, known: &str) -> ApiError {
     ApiError::BadRequest(format!("{key}: this feed has no such parameter; it has {known}"))
 }
 

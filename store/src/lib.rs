@@ -28,6 +28,7 @@ mod connection;
 mod dialect;
 pub mod dist_tags;
 mod error;
+pub mod feeds;
 pub mod lock;
 pub mod maintenance;
 mod migrations;

@@ -54,7 +54,7 @@ fn page(mover: Mover, changes: &[Change], next: i64, takes: Takes) -> FeedPage {
 
 fn waiting(test: &TestStore) -> Vec<TaskRow> {
     let state = Some(TaskState::Waiting);
-    let filter = TaskFilter { state, name: None, limit: 1_000, before: None };
+    let filter = TaskFilter { state, limit: 1_000, ..TaskFilter::default() };
     let mut rows = test.read(|c| tasks::list(c, &filter));
     rows.sort_by(|a, b| a.name.cmp(&b.name));
     rows

@@ -44,4 +44,4 @@ pub use render::{
     PackumentForm, RenderOptions, canonical_tarball_file, render_manifest, render_packument,
     version_of_tarball_file,
 };
-pub use version::{SpecError, compare_versions, resolve_spec};
+pub use version::{SpecError, compare_versions, resolve_all, resolve_spec};

@@ -62,7 +62,7 @@ pub use change::{
 };
 pub use error::StoreError;
 pub use lock::FolderLock;
-pub use states::{DocumentEncoding, Keeping, PackageStatus, TaskState, VersionState};
+pub use states::{DocumentEncoding, Keeping, PackageStatus, TaskFailure, TaskState, VersionState};
 pub use writer::StoreWriter;
 
 use crate::blobs::BlobStore;

@@ -45,7 +45,7 @@ pub struct TaskOptions {
     /// A remark for the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tips: Option<String>,
-    /// Only these versions; `None` = all that `keep` says.
+    /// Only these, as versions, dist-tags, ranges; `None` = all that `keep` says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub specific_versions: Option<Vec<String>>,
     /// Beside `specific_versions` also those that the package is kept with: a refresh and a wish

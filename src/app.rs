@@ -21,6 +21,7 @@ use url::Url;
 use crate::base_url::BaseUrls;
 use crate::cache::bodies::Bodies;
 use crate::cache::generations::Generations;
+use crate::cache::hot::HotBlobs;
 use crate::cache::packages::Packages;
 use crate::cache::tarballs::Tarballs;
 use crate::cache::verified::Verified;
@@ -137,6 +138,8 @@ pub struct App {
     pub bodies: Bodies,
     /// Places of tarballs.
     pub tarballs: Tarballs,
+    /// Small tarballs in memory.
+    pub hot: HotBlobs,
     /// Large blobs that were found whole lately.
     pub verified: Verified,
     /// Memory for tarballs read whole, in KiB.
@@ -187,6 +190,7 @@ impl App {
             ),
             verified,
             tarballs: Tarballs::new(engine.clone(), generations),
+            hot: HotBlobs::new(),
             whole_reads: Arc::new(Semaphore::new(WHOLE_READS_KIB)),
             missed: Cache::builder()
                 .max_capacity(REMEMBERED_MISSES)

@@ -28,7 +28,7 @@ impl Known {
     pub(crate) async fn read(store: &Store, name: &PackageName) -> Result<Self, StoreError> {
         let name = name.clone();
         store
-            .read(move |connection| {
+            .read_here(move |connection| {
                 let row = packages::find(connection, &name)?;
                 let versions = match &row {
                     Some(row) => versions::of_package(connection, row.id)?,

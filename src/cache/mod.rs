@@ -10,6 +10,7 @@ mod body_jobs;
 pub mod damage;
 pub mod fresh;
 pub mod generations;
+pub mod hot;
 pub mod packages;
 pub mod render;
 pub mod tarballs;

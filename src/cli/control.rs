@@ -16,8 +16,7 @@ use crate::{
 /// Name of the socket in the data folder.
 pub const SOCKET_NAME: &str = "espejo.sock";
 
-/// A server that answers on its control socket; cheap to clone.
-#[derive(Clone)]
+/// A server that answers on its control socket.
 pub struct ControlClient {
     client: Client,
 }

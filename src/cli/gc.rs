@@ -35,7 +35,13 @@ pub fn run(arguments: &GcArguments, global: &GlobalArguments, output: &Output) -
             let store = folder.open_store(&config)?;
             let options = GcOptions { dry_run, ..GcOptions::new(now_ms()) };
             let mut writer = store.writer_blocking()?;
-            maintenance::gc_blocking(&store, &mut writer, &options)?.into()
+            let report = maintenance::gc_blocking(&store, &mut writer, &options)?;
+            GcAnswer {
+                blobs: report.blobs,
+                bytes: report.bytes,
+                tasks: report.tasks,
+                freed_bytes: report.compaction.freed_bytes,
+            }
         }
     };
     if output.json {

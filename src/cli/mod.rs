@@ -22,7 +22,6 @@ mod signals;
 mod status;
 pub mod sync;
 mod task;
-mod task_table;
 mod text;
 mod token;
 mod upstream;

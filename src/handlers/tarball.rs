@@ -7,6 +7,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse};
 use actors::{MissError, TarballFetch};
+use bytes::Bytes;
 use npm::PackageName;
 use store::blobs::{BlobError, BlobReader, SMALL_BLOB_BYTES};
 use tokio::sync::OwnedSemaphorePermit;
@@ -165,13 +166,9 @@ async fn send(
         RangeAnswer::Part { start, length } => (start, length),
         RangeAnswer::Unsatisfiable => return Err(ApiError::RangeNotSatisfiable(held.length)),
     };
-    let reader = match open(app, held).await {
-        Ok(reader) => reader,
-        Err(error) => return Ok(Err(error)),
-    };
     let sent = match is_head {
-        true => Ok(head_body(length)),
-        false => read(app, name, held, reader, start, length).await,
+        true => open(app, held).await.map(|_| head_body(length)),
+        false => read(app, name, held, start, length).await,
     };
     Ok(sent.map(|sent| match asked {
         RangeAnswer::Part { .. } => partial(held, sent, start, length),
@@ -219,23 +216,31 @@ async fn read(
     app: &App,
     name: &PackageName,
     held: &Held,
-    reader: BlobReader,
     start: u64,
     length: u64,
 ) -> Result<BoxBody, BlobError> {
+    if let Some(bytes) = app.hot.get(&held.digest) {
+        return Ok(memory_body(cut(&bytes, start, length), None));
+    }
+    let reader = open(app, held).await?;
     if let Some(permit) = whole_read(app, held.length) {
         let bytes = reader.read_all().await?;
         if bytes.len() as u64 != held.length {
             let what = format!("{} bytes instead of {}", bytes.len(), held.length);
             return Err(BlobError::Damaged { digest: held.digest, what });
         }
-        let first = usize::try_from(start).unwrap_or(bytes.len());
-        let last = usize::try_from(start.saturating_add(length)).unwrap_or(bytes.len());
-        return Ok(memory_body(bytes.slice(first..last), permit));
+        app.hot.keep(held.digest, &bytes);
+        return Ok(memory_body(cut(&bytes, start, length), permit));
     }
     app.verified.check(&held.digest, &reader).await?;
     let failed = forget_later(app, name, held.digest);
     Ok(blob_body(reader, start, length, failed))
+}
+
+/// `length` bytes from `start`, fewer where the bytes end.
+fn cut(bytes: &Bytes, start: u64, length: u64) -> Bytes {
+    let end = |at: u64| usize::try_from(at).map_or(bytes.len(), |at| at.min(bytes.len()));
+    bytes.slice(end(start)..end(start.saturating_add(length)))
 }
 
 /// The permit to hold `length` bytes; few bytes need none.

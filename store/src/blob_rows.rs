@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Binary};
 use npm::Sha512Digest;
 
 use crate::blobs::BlobLocation;
@@ -12,15 +13,19 @@ use crate::dialect::{RowsStatement, Value};
 use crate::schema::blobs;
 use crate::{AnyConnection, StoreError};
 
-/// Digests asked for in one statement.
-const AT_ONCE: usize = 500;
-
 /// A digest that is stored already keeps its place; the new bytes become dead space.
 const INSERT: RowsStatement = RowsStatement {
     head: "INSERT INTO blobs (digest, segment, start_bytes, length_bytes) VALUES ",
     columns: 4,
     tail: " ON CONFLICT (digest) DO NOTHING",
 };
+
+const FIND: RowsStatement = RowsStatement {
+    head: "SELECT digest, segment, start_bytes, length_bytes FROM blobs WHERE digest IN (",
+    columns: 1,
+    tail: ")",
+};
+type FoundColumns = (Binary, BigInt, BigInt, BigInt);
 
 /// The columns of a location, as selected.
 pub(crate) type LocationColumns = (blobs::segment, blobs::start_bytes, blobs::length_bytes);
@@ -52,7 +57,7 @@ pub fn find(
     let found = blobs::table
         .filter(blobs::digest.eq(digest.as_bytes().as_slice()))
         .select(LOCATION)
-        .first::<RawLocation>(connection)
+        .get_result::<RawLocation>(connection)
         .optional()?;
     Ok(found.map(location))
 }
@@ -65,16 +70,11 @@ pub fn find_many(
     connection: &mut AnyConnection,
     digests: &[Sha512Digest],
 ) -> Result<HashMap<Sha512Digest, BlobLocation>, StoreError> {
-    let mut found = HashMap::with_capacity(digests.len());
-    for digests in digests.chunks(AT_ONCE) {
-        let keys = digests.iter().map(|digest| digest.as_bytes().as_slice());
-        let rows = blobs::table
-            .filter(blobs::digest.eq_any(keys))
-            .select((blobs::digest, LOCATION))
-            .load::<(Vec<u8>, RawLocation)>(connection)?;
-        for (key, place) in rows {
-            found.insert(digest(&key)?, location(place));
-        }
+    let keys: Vec<_> = digests.iter().map(|digest| Value::Binary(digest.as_bytes())).collect();
+    let rows: Vec<(Vec<u8>, i64, i64, i64)> = FIND.load::<FoundColumns, _>(connection, &keys)?;
+    let mut found = HashMap::with_capacity(rows.len());
+    for (key, segment, start, length) in rows {
+        found.insert(digest(&key)?, location((segment, start, length)));
     }
     Ok(found)
 }

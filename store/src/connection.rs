@@ -55,6 +55,11 @@ impl Opener {
         })
     }
 
+    /// Whether the rows are in a file of this machine.
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(self, Self::Sqlite { .. })
+    }
+
     /// The connection that may write.
     pub(crate) fn open_writer(&self) -> Result<AnyConnection, StoreError> {
         let mut connection = self.establish()?;
@@ -131,12 +136,11 @@ impl ManageConnection for Opener {
 pub(crate) fn reader_pool(opener: &Opener) -> ReaderPool {
     let cores = std::thread::available_parallelism()
         .map_or(MIN_READERS, |cores| u32::try_from(cores.get()).unwrap_or(MAX_READERS));
-    let local = matches!(opener, Opener::Sqlite { .. });
     Pool::builder()
         .max_size((cores * 2).clamp(MIN_READERS, MAX_READERS))
         .min_idle(Some(0))
         // A local file does not go away; a server's connection may have.
-        .test_on_check_out(!local)
+        .test_on_check_out(!opener.is_file())
         .connection_timeout(READER_TIMEOUT)
         .error_handler(Box::new(NopErrorHandler))
         .build_unchecked(opener.clone())

@@ -28,7 +28,6 @@ mod connection;
 mod dialect;
 pub mod dist_tags;
 mod error;
-pub mod feeds;
 pub mod lock;
 pub mod maintenance;
 mod migrations;
@@ -62,7 +61,7 @@ pub use change::{
 };
 pub use error::StoreError;
 pub use lock::FolderLock;
-pub use states::{DocumentEncoding, Keeping, PackageStatus, TaskFailure, TaskState, VersionState};
+pub use states::{DocumentEncoding, Keeping, PackageStatus, TaskState, VersionState};
 pub use writer::StoreWriter;
 
 use crate::blobs::BlobStore;
@@ -151,6 +150,25 @@ impl Store {
             running.0.read_blocking(query)
         });
         done.await.map_err(|error| StoreError::Other(format!("a query did not finish: {error}")))?
+    }
+
+    /// Runs a short query on this thread where that is quicker than handing it over: rows in a
+    /// local file and an idle reader. Otherwise as [`Store::read`].
+    ///
+    /// For the engine's threads only, which do such work in place; a lookup by key takes less
+    /// time than two threads need to wake each other.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub async fn read_here<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&mut AnyConnection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let idle = if self.0.opener.is_file() { self.0.readers.try_get() } else { None };
+        match idle {
+            Some(mut reader) => query(&mut reader),
+            None => self.read(query).await,
+        }
     }
 
     /// Runs a query on a reader, on this thread.

@@ -159,7 +159,7 @@ pub fn find(
 ) -> Result<Option<PackageRow>, StoreError> {
     let found = selected!()
         .filter(packages::name.eq(name.as_str()))
-        .first::<RawPackage>(connection)
+        .get_result::<RawPackage>(connection)
         .optional()?;
     found.map(row).transpose()
 }

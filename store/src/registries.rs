@@ -41,7 +41,7 @@ fn row((name, host, source, stored_at_ms): Raw) -> RegistryRow {
 /// # Errors
 /// Those of the database.
 pub fn find(connection: &mut AnyConnection, name: &str) -> Result<Option<RegistryRow>, StoreError> {
-    Ok(registries::table.find(name).first::<Raw>(connection).optional()?.map(row))
+    Ok(registries::table.find(name).get_result::<Raw>(connection).optional()?.map(row))
 }
 
 /// All registries by name.

@@ -76,7 +76,7 @@ pub fn find(
         .filter(renderings::revision.eq(key.revision))
         .filter(renderings::policy_epoch.eq(key.policy_epoch))
         .select((renderings::digest, LOCATION, renderings::etag, renderings::body_bytes))
-        .first::<(Vec<u8>, RawLocation, String, i64)>(connection)
+        .get_result::<(Vec<u8>, RawLocation, String, i64)>(connection)
         .optional()?;
     let Some((digest, place, etag, bytes)) = found else { return Ok(None) };
     let digest = blob_rows::digest(&digest)?;

@@ -17,7 +17,7 @@ const UPSERT: RowsStatement = RowsStatement {
 /// # Errors
 /// Those of the database.
 pub fn find(connection: &mut AnyConnection, key: &str) -> Result<Option<String>, StoreError> {
-    let found = settings::table.find(key).select(settings::value).first(connection);
+    let found = settings::table.find(key).select(settings::value).get_result(connection);
     Ok(found.optional()?)
 }
 

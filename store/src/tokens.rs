@@ -123,7 +123,7 @@ pub fn find(connection: &mut AnyConnection, key: &str) -> Result<Option<TokenRow
             tokens::expires_at_ms,
             tokens::last_used_at_ms,
         ))
-        .first::<Raw>(connection)
+        .get_result::<Raw>(connection)
         .optional()?
         .map(row)
         .transpose()

@@ -39,6 +39,6 @@ pub fn ensure(connection: &mut AnyConnection, name: &str, admin: bool) -> Result
 /// # Errors
 /// Those of the database.
 pub fn find(connection: &mut AnyConnection, name: &str) -> Result<Option<UserRow>, StoreError> {
-    let found = users::table.find(name).first::<(String, bool, i64)>(connection).optional()?;
+    let found = users::table.find(name).get_result::<(String, bool, i64)>(connection).optional()?;
     Ok(found.map(|(name, admin, created_at_ms)| UserRow { name, admin, created_at_ms }))
 }

@@ -195,7 +195,7 @@ pub fn find(
 ) -> Result<Option<TarballRow>, StoreError> {
     let found = tarballs!(name)
         .filter(versions::version.eq(version))
-        .first::<RawTarball>(connection)
+        .get_result::<RawTarball>(connection)
         .optional()?;
     found.map(tarball).transpose()
 }

@@ -108,7 +108,7 @@ async fn already_here(
     if digests.is_empty() {
         return Ok(HashMap::new());
     }
-    deps.store.read(move |connection| blob_rows::find_many(connection, &digests)).await
+    deps.store.read_here(move |connection| blob_rows::find_many(connection, &digests)).await
 }
 
 async fn fetch(

@@ -120,7 +120,7 @@ pub fn count_names(connection: &mut AnyConnection, end: Option<&str>) -> Result<
 /// # Errors
 /// Those of the database.
 pub fn last_seq(connection: &mut AnyConnection) -> Result<i64, StoreError> {
-    Ok(local_seq::table.find(1).select(local_seq::value).first(connection)?)
+    Ok(local_seq::table.find(1).select(local_seq::value).get_result(connection)?)
 }
 
 /// Takes one seq for each change and writes the rows; answers with the first seq.

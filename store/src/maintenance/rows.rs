@@ -43,7 +43,7 @@ pub(super) fn fingerprint(digest: &[u8]) -> u64 {
 /// Eight bytes each, because a large mirror names tens of millions.
 pub(super) fn referenced(connection: &mut AnyConnection) -> Result<Vec<u64>, StoreError> {
     let mut found = Vec::new();
-    let last = packages::table.select(max(packages::id)).first::<Option<i64>>(connection)?;
+    let last = packages::table.select(max(packages::id)).get_result::<Option<i64>>(connection)?;
     let mut first = i64::MIN;
     let mut page = 0;
     while page <= last.unwrap_or(-1) {

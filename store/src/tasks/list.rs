@@ -82,7 +82,7 @@ pub(super) fn is_finished() -> SqlLiteral<Bool> {
 /// # Errors
 /// Those of the database.
 pub fn find(connection: &mut AnyConnection, id: TaskId) -> Result<Option<TaskRow>, StoreError> {
-    let found = tasks::table.find(id.to_string()).first::<RawTask>(connection).optional()?;
+    let found = tasks::table.find(id.to_string()).get_result::<RawTask>(connection).optional()?;
     found.map(row).transpose()
 }
 
@@ -131,7 +131,7 @@ pub fn counts(connection: &mut AnyConnection) -> Result<TaskCounts, StoreError> 
     let first = tasks::table.filter(is(TaskState::Waiting)).select(diesel::dsl::min(tasks::id));
     let oldest = match first.get_result::<Option<String>>(connection)? {
         Some(id) => {
-            tasks::table.find(id).select(tasks::created_at_ms).first(connection).optional()?
+            tasks::table.find(id).select(tasks::created_at_ms).get_result(connection).optional()?
         }
         None => None,
     };

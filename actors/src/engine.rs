@@ -36,9 +36,27 @@ pub const DEFAULT_REGISTRY: &str = "default";
 /// killed process: leases run out and nothing acknowledged is lost.
 pub struct Engine {
     handle: EngineHandle,
-    runtime: Option<Runtime>,
+    runtime: OwnRuntime,
     actors: Option<JoinHandle<()>>,
     stop: Option<oneshot::Sender<()>>,
+}
+
+/// The engine's runtime. It never waits for its tasks when it ends: engines start and end inside
+/// other runtimes, where that is not allowed.
+struct OwnRuntime(Option<Runtime>);
+
+impl OwnRuntime {
+    fn end(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for OwnRuntime {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 /// The addresses of all actors.
@@ -67,12 +85,13 @@ impl Engine {
     /// # Errors
     /// When a thread cannot be started or the upstream's settings are refused.
     pub async fn start(settings: EngineSettings, store: Store) -> Result<Self, EngineError> {
+        let upstream = settings.upstream.clone().map(Upstream::new).transpose()?;
+        give_back_orphans(&store).await?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("engine")
             .enable_all()
             .build()
             .map_err(|error| EngineError::Start(error.to_string()))?;
-        let upstream = settings.upstream.clone().map(Upstream::new).transpose()?;
         let common = Common {
             store,
             parking: Parking::default(),
@@ -81,7 +100,7 @@ impl Engine {
             events: broadcast::channel(EVENT_BUFFER).0,
             runtime: runtime.handle().clone(),
         };
-        give_back_orphans(&common.store).await?;
+        let runtime = OwnRuntime(Some(runtime));
         let (started, addresses) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
         let actors = start_thread(settings.clone(), common.clone(), started, stopped)?;
@@ -89,7 +108,7 @@ impl Engine {
             .await
             .map_err(|_| EngineError::Start("the thread of the actors ended at once".into()))?;
         let handle = EngineHandle::new(Shared::new(addresses, &settings, common.into_parts()));
-        Ok(Self { handle, runtime: Some(runtime), actors: Some(actors), stop: Some(stop) })
+        Ok(Self { handle, runtime, actors: Some(actors), stop: Some(stop) })
     }
 
     /// The way to talk to the engine; stays valid until it is shut down.
@@ -110,9 +129,7 @@ impl Engine {
     }
 
     fn end_threads(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        self.runtime.end();
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
         }

@@ -5,11 +5,11 @@ use std::{
     net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::PathBuf,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
+use actors::upstream::{Upstream, UpstreamSettings};
 use clap::Args;
-use reqwest::header::DATE;
 use serde::Serialize;
 use serde_json::json;
 use store::{maintenance::check_database_blocking, packages};
@@ -224,25 +224,27 @@ async fn ask_upstream(config: &Config) -> Vec<Check> {
     if let Err(problem) = upstream::refuse_own_address(config, url) {
         return vec![Check::fail(problem.to_string().replace('\n', ";"))];
     }
-    let ping = url.join("-/ping").unwrap_or_else(|_| url.clone());
-    let client = match reqwest::Client::builder().timeout(UPSTREAM_TIMEOUT).build() {
-        Ok(client) => client,
-        Err(error) => return vec![Check::fail(format!("no client for {shown}: {error}"))],
+    // the way the engine goes: proxy, authorities, credentials and address rules included
+    let settings = upstream::upstream_settings(config, url.clone(), "doctor".to_owned());
+    let asked = settings.map(|settings| {
+        Upstream::new(UpstreamSettings {
+            connect_timeout: UPSTREAM_TIMEOUT,
+            first_byte_timeout: UPSTREAM_TIMEOUT,
+            ..settings
+        })
+    });
+    let asked = match asked {
+        Ok(Ok(asked)) => asked,
+        Ok(Err(error)) => return vec![Check::fail(error.to_string())],
+        Err(problem) => return vec![Check::fail(problem.to_string().replace('\n', ";"))],
     };
-    let started = Instant::now();
-    match client.get(ping).send().await {
-        Ok(response) => {
-            let took = started.elapsed();
-            let date = response.headers().get(DATE).and_then(|value| value.to_str().ok());
-            let clock = date.and_then(|date| httpdate::parse_http_date(date).ok());
-            let mut checks = vec![answered(&shown, response.status().as_u16(), took)];
-            checks.extend(clock.map(clock_check));
+    match asked.probe().await {
+        Ok(probe) => {
+            let mut checks = vec![answered(&shown, probe.status, probe.took)];
+            checks.extend(probe.date.map(clock_check));
             checks
         }
-        Err(error) => vec![Check::fail(format!(
-            "upstream {shown} cannot be reached: {}",
-            without_address(&error)
-        ))],
+        Err(error) => vec![Check::fail(format!("upstream {shown}: {error}"))],
     }
 }
 
@@ -271,15 +273,6 @@ fn clock_check(upstream: SystemTime) -> Check {
         "clock {} {side} upstream: turn on time sync, tokens may look expired",
         text::span(away)
     ))
-}
-
-/// The innermost cause; the address in the outer ones may hold credentials.
-fn without_address(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }
 
 fn write_bundle(

@@ -1,5 +1,7 @@
 //! Which upstream this mirror has: given, stored at first run, or found where npm looks.
 
+use std::path::Path;
+
 use actors::{clock::now_ms, upstream::UpstreamSettings};
 use store::{
     Store, WriteFn,
@@ -157,21 +159,37 @@ pub fn stored_row(url: &Url, source: String) -> RegistryRow {
 /// When the database cannot be read or written.
 pub fn settings(config: &Config, store: &Store) -> Result<Option<UpstreamSettings>, Problem> {
     let instance_id = instance_id(store)?;
-    Ok(config.upstream.url.clone().map(|url| upstream_settings(config, url, instance_id)))
+    let url = config.upstream.url.clone();
+    url.map(|url| upstream_settings(config, url, instance_id)).transpose()
 }
 
 /// The same for an address that was learned later.
-#[must_use]
-pub fn upstream_settings(config: &Config, url: Url, instance_id: String) -> UpstreamSettings {
-    UpstreamSettings {
+///
+/// # Errors
+/// When the file of `upstream.ca` cannot be read.
+pub fn upstream_settings(
+    config: &Config,
+    url: Url,
+    instance_id: String,
+) -> Result<UpstreamSettings, Problem> {
+    Ok(UpstreamSettings {
         token: config.upstream.token.clone(),
         rate_per_second: config.upstream.rate,
         background_rate_per_second: config.upstream.background_rate,
         max_tarball_bytes: config.sync.max_tarball_bytes,
         offline: config.upstream.offline,
+        proxy: config.upstream.proxy.clone(),
+        ca_pem: config.upstream.ca.as_deref().map(read_ca).transpose()?,
         instance_id,
         ..UpstreamSettings::new(DEFAULT, url)
-    }
+    })
+}
+
+fn read_ca(path: &Path) -> Result<Vec<u8>, Problem> {
+    std::fs::read(path).map_err(|error| {
+        let what = format!("cannot read `upstream.ca` {}", path.display());
+        Problem::new(Exit::Usage, "CONFIG_VALUE", what).why(error)
+    })
 }
 
 /// The name of this mirror in `Via`, made at first use.

@@ -112,6 +112,18 @@ pub const SETTINGS: &[Setting] = &[
         "50",
         "requests per second nobody waits for (revalidation), 0 = no limit",
     ),
+    setting(
+        "upstream.proxy",
+        Kind::Address,
+        "",
+        "HTTP proxy for everything asked of upstreams; the environment has no say",
+    ),
+    setting(
+        "upstream.ca",
+        Kind::Path,
+        "",
+        "file of further certificate authorities, PEM, beside those of the system",
+    ),
     setting("upstream.offline", Kind::Flag, "false", "true: serve what is here, ask nobody"),
     setting(
         "sync.mode",

@@ -25,6 +25,10 @@ pub struct UpstreamConfig {
     pub rate: u32,
     /// Background requests a second, 0 = no limit.
     pub background_rate: u32,
+    /// HTTP proxy for all requests.
+    pub proxy: Option<Url>,
+    /// File of further certificate authorities.
+    pub ca: Option<PathBuf>,
     /// Serve what is here, ask nobody.
     pub offline: bool,
 }
@@ -282,6 +286,8 @@ impl Reader<'_> {
             token: self.some("upstream.token"),
             rate: self.count("upstream.rate")?,
             background_rate: self.count("upstream.background_rate")?,
+            proxy: self.optional("upstream.proxy", value::parse_address)?,
+            ca: self.some("upstream.ca").map(PathBuf::from),
             offline: self.flag("upstream.offline"),
         })
     }

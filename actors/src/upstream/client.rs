@@ -8,7 +8,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use npm::PackageName;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RANGE, RETRY_AFTER};
+use reqwest::header::{
+    AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, RANGE, RETRY_AFTER,
+};
 use reqwest::{Method, Request, Response};
 use rustls_pki_types::CertificateDer;
 use tokio::time::Instant;
@@ -49,6 +51,17 @@ pub(super) struct Client {
     ca: Vec<CertificateDer<'static>>,
     plain: Pair,
     secure: OnceLock<Result<Pair, UpstreamError>>,
+}
+
+/// What an upstream answered to a ping.
+#[derive(Clone, Copy, Debug)]
+pub struct Probe {
+    /// Any status; one that knows no ping answers 404.
+    pub status: u16,
+    /// The upstream's clock.
+    pub date: Option<SystemTime>,
+    /// Time to the response head.
+    pub took: Duration,
 }
 
 struct Pair {
@@ -125,6 +138,18 @@ impl Client {
             self.recent.failed(failure);
         }
         answer
+    }
+
+    /// One request for the ping address, not judged and not repeated.
+    pub(super) async fn probe(&self) -> Result<Probe, UpstreamError> {
+        let url = format!("{}/-/ping", self.base);
+        let url = Url::parse(&url)
+            .map_err(|error| UpstreamError::BadAddress(format!("{url}: {error}")))?;
+        let started = Instant::now();
+        let response = self.send(Kind::Document, &url, &HeaderMap::new()).await?;
+        let date = response.headers().get(DATE).and_then(|value| value.to_str().ok());
+        let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
+        Ok(Probe { status: response.status().as_u16(), date, took: started.elapsed() })
     }
 
     async fn follow(

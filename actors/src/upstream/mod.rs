@@ -38,7 +38,7 @@ use tokio::time::Instant;
 use url::Url;
 
 pub use breaker::{BreakerSettings, BreakerState};
-pub use client::{LOOP_HEADER, names_instance};
+pub use client::{LOOP_HEADER, Probe, names_instance};
 pub(crate) use decode::inflate_stored as inflate;
 pub use error::UpstreamError;
 pub use lane::{FREE_BODY_BYTES, LargeLane, in_place};
@@ -148,6 +148,14 @@ impl Upstream {
                 None => return Err(failure),
             }
         }
+    }
+
+    /// Asks for the upstream's ping address once, whatever limits and breaker say.
+    ///
+    /// # Errors
+    /// When there is no answer; a status is one.
+    pub async fn probe(&self) -> Result<Probe, UpstreamError> {
+        self.client.probe().await
     }
 
     /// The lane bodies over [`FREE_BODY_BYTES`] take, two at a time.

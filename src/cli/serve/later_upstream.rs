@@ -47,7 +47,7 @@ async fn accept(
     let found = discovery::from_npm(answer)?;
     refuse_own_address(config, &found.url)?;
     let instance_id = instance_id(engine.store())?;
-    let settings = upstream_settings(config, found.url.clone(), instance_id);
+    let settings = upstream_settings(config, found.url.clone(), instance_id)?;
     engine
         .set_upstream(Some(settings))
         .map_err(|error| Problem::failed("the upstream npm names is refused").why(error))?;

@@ -75,7 +75,7 @@ fn use_upstream(config: &Config, engine: &EngineHandle) -> Result<(), Problem> {
         Some(url) => {
             refuse_own_address(config, &url)?;
             let instance_id = instance_id(engine.store())?;
-            Some(upstream_settings(config, url, instance_id))
+            Some(upstream_settings(config, url, instance_id)?)
         }
         // npm's answer came after the start and is not in these settings.
         None => return Ok(()),

@@ -3,6 +3,7 @@
 mod first_run;
 mod refusals;
 mod results;
+mod ways;
 
 use crate::harness::{Espejo, FakeUpstream, Package};
 

@@ -3,6 +3,7 @@
 mod child;
 mod client;
 mod database;
+mod middle;
 mod mirror;
 mod package;
 mod upstream;
@@ -10,6 +11,7 @@ mod upstream_http;
 
 pub use child::{Espejo, Finished};
 pub use client::Request;
+pub use middle::{Proxy, TlsFront};
 pub use mirror::{TestMirror, files};
 pub use package::{Package, Version, gzip, noise, shasum, sri};
 pub use upstream::{Asked, FakeUpstream, Fault};

@@ -68,6 +68,11 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> std::io::Result<Opti
         lines.push(line.to_owned());
     }
     let target = lines.first().and_then(|line| line.split(' ').nth(1)).unwrap_or("/").to_owned();
+    // a proxy passes on the whole address
+    let target = match target.strip_prefix("http://").and_then(|rest| rest.find('/')) {
+        Some(at) => target["http://".len() + at..].to_owned(),
+        None => target,
+    };
     let raw_path = target.split('?').next().unwrap_or(&target).to_owned();
     let path = percent_decode_str(&raw_path).decode_utf8_lossy().into_owned();
     let headers = lines.iter().skip(1).filter_map(|line| line.split_once(':'));

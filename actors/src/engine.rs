@@ -252,6 +252,7 @@ fn start_syncs(
         wake_up: sync.clone().recipient(),
         run_soon: sync.clone().recipient(),
         cancel: sync.clone().recipient(),
+        release: sync.clone().recipient(),
     };
     let _ = queue.try_send(puller); // the mailbox of a fresh actor is empty
     vec![sync]

@@ -2,7 +2,7 @@
 
 use npm::PackageName;
 use serde::{Deserialize, Serialize};
-use store::{TaskId, TaskState};
+use store::{TaskFailure, TaskId, TaskState};
 
 /// How many events a slow listener may fall behind before it misses some.
 pub const EVENT_BUFFER: usize = 4096;
@@ -54,6 +54,8 @@ pub enum EngineEvent {
         state: TaskState,
         /// Why it failed, or the last failure of a single version.
         error: Option<String>,
+        /// What kind of failure that was; none when the task succeeded.
+        failure: Option<TaskFailure>,
         /// What it did.
         summary: SyncSummary,
     },

@@ -8,7 +8,7 @@ use actix::{Handler, Message};
 use npm::{PackageName, Sha512Digest};
 use store::blobs::BlobLocation;
 use store::tasks::{self, NewTask, TaskOptions, TaskRow};
-use store::{Committed, Keeping, PackageChange, Store, StoreError, TaskId, WriteFn};
+use store::{Committed, Keeping, PackageChange, Store, StoreError, TaskFailure, TaskId, WriteFn};
 use tokio::sync::broadcast;
 
 use crate::committer::{Commit, CommitError, DescribeCommitter, Write};
@@ -119,7 +119,8 @@ impl EngineHandle {
         if cancelled && let Some(row) = self.store().read(move |c| tasks::find(c, id)).await? {
             let summary = SyncSummary::default();
             let TaskRow { id, name, state, error, .. } = row;
-            let ended = EngineEvent::TaskEnded { id, name, state, error, summary };
+            let failure = Some(TaskFailure::Other);
+            let ended = EngineEvent::TaskEnded { id, name, state, error, failure, summary };
             let _ = self.shared.parts.events.send(ended);
         }
         Ok(cancelled)

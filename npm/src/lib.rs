@@ -18,6 +18,7 @@
     )
 )]
 
+pub mod change;
 pub mod diff;
 pub mod dist_tag;
 pub mod integrity;
@@ -29,6 +30,7 @@ pub mod path;
 pub mod render;
 pub mod version;
 
+pub use change::{Change, ChangesPage, Folded, PageError, Seq};
 pub use diff::{KnownVersion, PackumentDiff};
 pub use dist_tag::{TagError, validate_dist_tag};
 pub use integrity::{
@@ -42,4 +44,4 @@ pub use render::{
     PackumentForm, RenderOptions, canonical_tarball_file, render_manifest, render_packument,
     version_of_tarball_file,
 };
-pub use version::{SpecError, compare_versions, resolve_spec};
+pub use version::{SpecError, compare_versions, resolve_all, resolve_spec};

@@ -65,6 +65,26 @@ pub fn resolve_spec<'v>(
     if is_tag(spec) { Ok(tagged(spec)) } else { Err(SpecError { spec: spec.to_owned() }) }
 }
 
+/// Finds all versions that a spec asks for, in the order of `versions`: of a range every version
+/// that satisfies it, else the one that [`resolve_spec`] finds.
+///
+/// # Errors
+/// As [`resolve_spec`].
+pub fn resolve_all<'v>(
+    spec: &str,
+    dist_tags: &[(impl AsRef<str>, impl AsRef<str>)],
+    versions: impl Iterator<Item = &'v str>,
+) -> Result<Vec<&'v str>, SpecError> {
+    let text = spec.trim();
+    let is_tag = dist_tags.iter().any(|(tag, _)| tag.as_ref() == text);
+    match parse_range(text).filter(|_| parse(text).is_none() && !is_tag) {
+        None => Ok(resolve_spec(spec, dist_tags, versions)?.into_iter().collect()),
+        Some(range) => Ok(versions
+            .filter(|held| parse(held).is_some_and(|version| range.satisfies(&version)))
+            .collect()),
+    }
+}
+
 /// The highest version by npm order; `None` when nothing parses.
 pub(crate) fn highest<'v>(versions: impl Iterator<Item = &'v str>) -> Option<&'v str> {
     versions

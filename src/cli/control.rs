@@ -16,7 +16,8 @@ use crate::{
 /// Name of the socket in the data folder.
 pub const SOCKET_NAME: &str = "espejo.sock";
 
-/// A server that answers on its control socket.
+/// A server that answers on its control socket; cheap to clone.
+#[derive(Clone)]
 pub struct ControlClient {
     client: Client,
 }

@@ -35,13 +35,7 @@ pub fn run(arguments: &GcArguments, global: &GlobalArguments, output: &Output) -
             let store = folder.open_store(&config)?;
             let options = GcOptions { dry_run, ..GcOptions::new(now_ms()) };
             let mut writer = store.writer_blocking()?;
-            let report = maintenance::gc_blocking(&store, &mut writer, &options)?;
-            GcAnswer {
-                blobs: report.blobs,
-                bytes: report.bytes,
-                tasks: report.tasks,
-                freed_bytes: report.compaction.freed_bytes,
-            }
+            maintenance::gc_blocking(&store, &mut writer, &options)?.into()
         }
     };
     if output.json {

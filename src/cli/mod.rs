@@ -22,6 +22,7 @@ mod signals;
 mod status;
 pub mod sync;
 mod task;
+mod task_table;
 mod text;
 mod token;
 mod upstream;

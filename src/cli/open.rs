@@ -4,8 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use actors::{EngineSettings, upstream::UpstreamSettings};
 use store::{
-    CommitBatch, DatabaseSettings, FolderLock, Store, StoreError, StoreSettings, TaskState,
-    WriteFn,
+    CommitBatch, DatabaseSettings, FolderLock, Store, StoreError, StoreSettings, WriteFn,
     blobs::{BlobSettings, S3Settings},
 };
 
@@ -150,17 +149,6 @@ pub fn engine_settings(config: &Config, upstream: Option<UpstreamSettings>) -> E
 
 /// How long running work may take when stopping.
 pub const STOP_GRACE: Duration = Duration::from_secs(25);
-
-/// A task state as it is written.
-///
-/// # Errors
-/// When it is none of the four words.
-pub fn task_state(text: &str) -> Result<TaskState, Problem> {
-    TaskState::from_text(text).map_err(|_| {
-        Problem::usage(format!("`{text}` is no task state"))
-            .hint("waiting, processing, success or error")
-    })
-}
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {

@@ -129,14 +129,7 @@ fn stopped(config: &Config, output: &Output) -> Outcome {
     };
     let totals = store.read_blocking(packages::totals)?;
     let counts = store.read_blocking(tasks::counts)?;
-    let number = |count: i64| u64::try_from(count).unwrap_or_default();
-    let held = StoreCounts {
-        packages: number(totals.packages),
-        versions: number(totals.versions),
-        held: number(totals.held),
-        bytes: number(totals.bytes),
-        last_seq: store.read_blocking(store::changes::last_seq)?,
-    };
+    let held = StoreCounts::new(totals, store.read_blocking(store::changes::last_seq)?);
     if output.json {
         output.json(&json!({
             "ready": false, "running": false, "data": folder, "store": held, "tasks": counts,

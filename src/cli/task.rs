@@ -3,24 +3,22 @@
 use actors::clock::now_ms;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
-use store::{
-    Store, TaskId, WriteFn,
-    tasks::{self, TaskFilter, TaskRow},
-};
-use uuid::Uuid;
+use store::{TaskId, WriteFn, tasks};
 
 use super::{
     arguments::GlobalArguments,
     control::ControlClient,
     exit::Exit,
-    open::{DataFolder, task_state, write_blocking},
+    open::{DataFolder, write_blocking},
     output::Output,
     problem::{Outcome, Problem},
-    runtime, text,
+    runtime,
+    task_table::{TaskTable, found},
+    text,
 };
 use crate::{
     config::Config,
-    control::messages::{DoneAnswer, TaskAnswer, TaskLogAnswer, TasksAnswer, TasksQuery},
+    control::messages::{DoneAnswer, TaskLogAnswer, TasksQuery},
 };
 
 /// Commands of `task`.
@@ -66,10 +64,8 @@ pub struct IdArgument {
 ///
 /// # Errors
 /// When the text is none.
-pub fn task_id(text: &str) -> Result<TaskId, Problem> {
-    Uuid::parse_str(text).map(TaskId).map_err(|error| {
-        Problem::usage(format!("`{text}` is no task id")).why(error).hint("espejo task list")
-    })
+fn task_id(text: &str) -> Result<TaskId, Problem> {
+    TaskId::parse(text).map_err(|error| Problem::usage(error.to_string()).hint("espejo task list"))
 }
 
 /// Runs a `task` command.
@@ -119,87 +115,40 @@ impl Change {
     }
 }
 
-/// The task table: through the running server, else under the folder lock.
-enum Tasks {
-    Remote(ControlClient),
-    Local(Store, #[expect(dead_code, reason = "held for its lock")] DataFolder),
+/// The task table and what changes it: through the running server, else under the folder lock.
+struct Tasks {
+    table: TaskTable,
+    /// Held where no server runs.
+    _folder: Option<DataFolder>,
 }
 
 impl Tasks {
     fn open(config: &Config) -> Result<Self, Problem> {
         if let Some(client) = ControlClient::connect(config)? {
-            return Ok(Self::Remote(client));
+            return Ok(Self { table: TaskTable::Remote(client), _folder: None });
         }
         let folder = DataFolder::lock(config)?;
-        Ok(Self::Local(folder.open_store(config)?, folder))
-    }
-
-    async fn list(&self, arguments: &ListArguments) -> Result<Vec<TaskAnswer>, Problem> {
-        match self {
-            Self::Remote(client) => {
-                let query = TasksQuery {
-                    state: arguments.state.clone(),
-                    name: arguments.name.clone(),
-                    limit: Some(arguments.limit),
-                    before: arguments.before.clone(),
-                };
-                Ok(client.find::<_, TasksAnswer>("tasks", &query).await?.tasks)
-            }
-            Self::Local(store, _) => {
-                let name = arguments.name.as_deref().map(npm::PackageName::parse).transpose();
-                let filter = TaskFilter {
-                    state: arguments.state.as_deref().map(task_state).transpose()?,
-                    name: name.map_err(|error| Problem::usage(error.to_string()))?,
-                    limit: arguments.limit,
-                    before: arguments.before.as_deref().map(task_id).transpose()?,
-                    ..TaskFilter::default()
-                };
-                let rows = store.read_blocking(|connection| tasks::list(connection, &filter))?;
-                Ok(rows.into_iter().map(answer).collect())
-            }
-        }
-    }
-
-    async fn find(&self, id: TaskId) -> Result<Option<TaskAnswer>, Problem> {
-        match self {
-            Self::Remote(client) => match client.get(&format!("tasks/{}", id.0)).await {
-                Ok(task) => Ok(Some(task)),
-                Err(problem) if problem.exit == Exit::NotFound => Ok(None),
-                Err(problem) => Err(problem),
-            },
-            Self::Local(store, _) => {
-                let found = store.read_blocking(|connection| {
-                    let Some(row) = tasks::find(connection, id)? else { return Ok(None) };
-                    Ok(Some((row, tasks::place(connection, id)?)))
-                })?;
-                Ok(found.map(|(row, place)| TaskAnswer { place, ..answer(row) }))
-            }
-        }
+        let table = TaskTable::Local(folder.open_store(config)?);
+        Ok(Self { table, _folder: Some(folder) })
     }
 
     async fn log(&self, id: TaskId) -> Result<Option<String>, Problem> {
-        match self {
-            Self::Remote(client) => {
-                let answer = client.get::<TaskLogAnswer>(&format!("tasks/{}/log", id.0)).await;
-                match answer {
-                    Ok(answer) => Ok(Some(answer.log)),
-                    Err(problem) if problem.exit == Exit::NotFound => Ok(None),
-                    Err(problem) => Err(problem),
-                }
+        match &self.table {
+            TaskTable::Remote(client) => {
+                let answer = client.get::<TaskLogAnswer>(&format!("tasks/{id}/log")).await;
+                Ok(found(answer)?.map(|answer| answer.log))
             }
-            Self::Local(store, _) => {
-                Ok(store.read_blocking(|connection| tasks::log(connection, id))?)
-            }
+            TaskTable::Local(store) => Ok(store.read(move |rows| tasks::log(rows, id)).await?),
         }
     }
 
     async fn change(&self, id: TaskId, change: Change) -> Result<bool, Problem> {
-        match self {
-            Self::Remote(client) => {
-                let path = format!("tasks/{}/{}", id.0, change.path());
+        match &self.table {
+            TaskTable::Remote(client) => {
+                let path = format!("tasks/{id}/{}", change.path());
                 Ok(client.post::<_, DoneAnswer>(&path, &serde_json::json!({})).await?.ok)
             }
-            Self::Local(store, _) => {
+            TaskTable::Local(store) => {
                 let (tell, told) = std::sync::mpsc::channel();
                 let write: WriteFn = Box::new(move |connection| {
                     let done = match change {
@@ -217,23 +166,6 @@ impl Tasks {
     }
 }
 
-fn answer(row: TaskRow) -> TaskAnswer {
-    TaskAnswer {
-        id: row.id.0.to_string(),
-        name: row.name.to_string(),
-        registry: row.registry,
-        state: row.state.to_string(),
-        priority: row.priority,
-        attempts: row.attempts,
-        error: row.error,
-        author: row.author,
-        created_at_ms: row.created_at_ms,
-        updated_at_ms: row.updated_at_ms,
-        not_before_ms: row.not_before_ms,
-        place: None,
-    }
-}
-
 fn not_found(id: &str) -> Problem {
     Problem::new(Exit::NotFound, "NOT_FOUND", format!("there is no task {id}"))
         .why("finished tasks are deleted after some days")
@@ -241,7 +173,13 @@ fn not_found(id: &str) -> Problem {
 }
 
 async fn list(tasks: &Tasks, arguments: &ListArguments, output: &Output) -> Outcome {
-    let rows = tasks.list(arguments).await?;
+    let query = TasksQuery {
+        state: arguments.state.clone(),
+        name: arguments.name.clone(),
+        limit: Some(arguments.limit),
+        before: arguments.before.clone(),
+    };
+    let rows = tasks.table.list(&query).await?;
     if output.json {
         output.json(&rows);
         return Ok(Exit::Done);
@@ -255,9 +193,9 @@ async fn list(tasks: &Tasks, arguments: &ListArguments, output: &Output) -> Outc
     table.set_header(["TASK", "PACKAGE", "STATE", "TRY", "AGE", "REASON"]);
     for row in &rows {
         table.add_row([
-            row.id.clone(),
+            row.id.to_string(),
             row.name.clone(),
-            row.state.clone(),
+            row.state.to_string(),
             row.attempts.to_string(),
             age(row.updated_at_ms),
             row.error.clone().unwrap_or_default(),
@@ -274,7 +212,7 @@ fn age(since_ms: i64) -> String {
 }
 
 async fn show(tasks: &Tasks, id: &str, output: &Output) -> Outcome {
-    let task = tasks.find(task_id(id)?).await?.ok_or_else(|| not_found(id))?;
+    let task = tasks.table.find(task_id(id)?).await?.ok_or_else(|| not_found(id))?;
     if output.json {
         output.json(&task);
         return Ok(Exit::Done);
@@ -301,7 +239,7 @@ async fn log(tasks: &Tasks, id: &str, output: &Output) -> Outcome {
     let log = match tasks.log(id_read).await? {
         Some(log) => log,
         None => {
-            tasks.find(id_read).await?.ok_or_else(|| not_found(id))?;
+            tasks.table.find(id_read).await?.ok_or_else(|| not_found(id))?;
             String::new()
         }
     };
@@ -319,7 +257,7 @@ async fn change(tasks: &Tasks, id: &str, change: Change, output: &Output) -> Out
     let id_read = task_id(id)?;
     let done = tasks.change(id_read, change).await?;
     if !done {
-        let task = tasks.find(id_read).await?.ok_or_else(|| not_found(id))?;
+        let task = tasks.table.find(id_read).await?.ok_or_else(|| not_found(id))?;
         return Err(
             Problem::failed(format!("task {id} is in state {}", task.state)).why(change.refused())
         );

@@ -1,15 +1,13 @@
 //! `espejo verify`: stored files against their digests; with `--repair` fetched again.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::time::Instant;
 
 use actors::clock::now_ms;
 use clap::Args;
-use npm::PackageName;
 use serde_json::json;
 use store::{
-    Keeping, Store, WriteFn,
-    maintenance::{self, Damage, VerifyOptions, VerifyProgress, VerifyReport},
-    packages,
+    WriteFn,
+    maintenance::{self, VerifyOptions, VerifyProgress},
 };
 
 use super::{
@@ -19,17 +17,14 @@ use super::{
     long::LongProgress,
     open::{DataFolder, write_blocking},
     output::Output,
-    problem::{Outcome, Problem},
-    runtime,
-    sync::{
-        self, How,
-        names::{Wanted, WantedPackages},
-    },
-    text,
+    problem::Outcome,
+    runtime, sync, text,
 };
 use crate::{
     config::Config,
     control::messages::{DamageAnswer, VerifyAnswer, VerifyRequest},
+    repair,
+    wanted::{Wanted, WantedPackages},
 };
 
 /// Damaged files named at the end.
@@ -38,7 +33,7 @@ const MOST_DAMAGED: usize = 20;
 /// Arguments of `verify`.
 #[derive(Debug, Args)]
 pub struct VerifyArguments {
-    /// Fetch what is damaged from upstream again; with names and no running mirror: only these
+    /// Fetch what is damaged from upstream again; with names: only these
     #[arg(long, value_name = "NAME[@VERSION]", num_args = 0..)]
     pub repair: Option<Vec<String>>,
     /// Check only a part, chosen at random: 5%
@@ -63,15 +58,16 @@ fn percent(text: &str) -> Result<f64, String> {
 /// When the check cannot be done; damage found is in the exit code.
 pub fn run(arguments: &VerifyArguments, global: &GlobalArguments, output: &Output) -> Outcome {
     let config = global.settings()?;
+    let named = arguments.repair.as_deref().map(WantedPackages::read).transpose()?;
     match ControlClient::connect(&config)? {
         Some(client) => through_server(arguments, client, output),
-        None => alone(arguments, config, global, output),
+        None => alone(arguments.sample, named, config, global, output),
     }
 }
 
 fn through_server(arguments: &VerifyArguments, client: ControlClient, output: &Output) -> Outcome {
     let started = Instant::now();
-    let request = VerifyRequest { sample: arguments.sample, repair: arguments.repair.is_some() };
+    let request = VerifyRequest { sample: arguments.sample, repair: arguments.repair.clone() };
     let mut progress = LongProgress::new(output, "packages");
     let tell = |done, total| progress.show(done, total);
     let report: VerifyAnswer =
@@ -86,7 +82,8 @@ fn through_server(arguments: &VerifyArguments, client: ControlClient, output: &O
 }
 
 fn alone(
-    arguments: &VerifyArguments,
+    sample: Option<f64>,
+    named: Option<Vec<Wanted>>,
     config: Config,
     global: &GlobalArguments,
     output: &Output,
@@ -95,82 +92,23 @@ fn alone(
     let folder = DataFolder::lock(&config)?;
     let store = folder.open_store(&config)?;
     let seed = now_ms().unsigned_abs();
-    let options = VerifyOptions { sample: arguments.sample, seed };
+    let options = VerifyOptions { sample, seed };
     let mut progress = LongProgress::new(output, "packages");
     let report = maintenance::verify_blocking(&store, &options, &mut |now: VerifyProgress| {
         progress.show(now.packages, now.of_packages);
     })?;
     drop(progress);
-    let repair: Vec<Damage> = match &arguments.repair {
-        None => Vec::new(),
-        Some(names) => chosen(&report.damaged, names)?,
-    };
+    let mended = named.map_or_else(Vec::new, |named| repair::chosen(&report.damaged, &named));
     let damaged = !report.damaged.is_empty();
-    say(&shown(report), started, !repair.is_empty(), output);
-    if repair.is_empty() {
+    say(&VerifyAnswer::new(report, Vec::new()), started, !mended.is_empty(), output);
+    if mended.is_empty() {
         return Ok(if damaged { Exit::CheckFailed } else { Exit::Done });
     }
-    let wanted = wanted(&store, &repair)?;
-    let write: WriteFn = Box::new(move |rows| maintenance::forget_damaged(rows, &repair));
+    let wanted = store.read_blocking(|rows| repair::wanted(rows, &mended))?;
+    let write: WriteFn = Box::new(move |rows| maintenance::forget_damaged(rows, &mended));
     write_blocking(&store, vec![write])?;
     drop((store, folder)); // the sync below takes the lock itself
-    sync::fetch(&wanted, How { dependencies: false, force: true }, config, global, output)
-}
-
-/// The damage that was asked to be repaired: all of it, or that of some names.
-fn chosen(damaged: &[Damage], words: &[String]) -> Result<Vec<Damage>, Problem> {
-    let mut named = WantedPackages::default();
-    for word in words {
-        named.add(word)?;
-    }
-    let named = named.into_vec();
-    let is_named = |damage: &&Damage| {
-        named.is_empty()
-            || named.iter().any(|one| {
-                let versions = one.versions.as_deref();
-                let version = damage.version.as_deref();
-                one.name == damage.name
-                    && versions.is_none_or(|all| all.iter().any(|v| Some(v.as_str()) == version))
-            })
-    };
-    Ok(damaged.iter().filter(is_named).cloned().collect())
-}
-
-/// What has to be fetched again; each package is kept as it was.
-fn wanted(store: &Store, damaged: &[Damage]) -> Result<Vec<Wanted>, Problem> {
-    let mut versions: BTreeMap<PackageName, Option<Vec<String>>> = BTreeMap::new();
-    for damage in damaged {
-        let of_package = versions.entry(damage.name.clone()).or_insert_with(|| Some(Vec::new()));
-        match &damage.version {
-            Some(version) => of_package.iter_mut().for_each(|all| all.push(version.clone())),
-            None => *of_package = None, // the document: everything is looked at
-        }
-    }
-    let names: Vec<PackageName> = versions.keys().cloned().collect();
-    let rows = store.read_blocking(|connection| packages::find_many(connection, &names))?;
-    let kept = |name: &PackageName| {
-        rows.iter().find(|row| row.name == *name).map_or(Keeping::Mirrored, |row| row.keep)
-    };
-    let one = |(name, versions): (PackageName, Option<Vec<String>>)| {
-        let keep = kept(&name);
-        Wanted { name, versions, keep }
-    };
-    Ok(versions.into_iter().map(one).collect())
-}
-
-fn shown(report: VerifyReport) -> VerifyAnswer {
-    let damage = |damage: Damage| DamageAnswer {
-        name: damage.name.to_string(),
-        version: damage.version,
-        file: damage.file,
-        kind: damage.kind.to_string(),
-    };
-    VerifyAnswer {
-        checked: report.checked,
-        bytes: report.bytes,
-        damaged: report.damaged.into_iter().map(damage).collect(),
-        repairing: Vec::new(),
-    }
+    sync::fetch(wanted, repair::options(), config, global, output)
 }
 
 fn repairable(damage: &DamageAnswer) -> String {

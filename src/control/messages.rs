@@ -8,6 +8,7 @@
 
 use actors::EngineEvent;
 use serde::{Deserialize, Serialize};
+use store::{TaskId, TaskState};
 
 /// Path under which the control socket answers.
 pub const PREFIX: &str = "/-/espejo/v1";
@@ -65,11 +66,12 @@ pub struct ServingCounts {
     pub cached_bytes: u64,
 }
 
-/// `POST sync`: fetch these packages now; they become mirrored packages.
+/// `POST sync`: fetch these packages now; those named without a version become mirrored.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SyncRequest {
-    /// Package names, `lamp` or `@garden/ui`, without a version.
+    /// What [`WantedPackages::add`](crate::wanted::WantedPackages::add) reads: `lamp`,
+    /// `lamp@1.0.0`, `@garden/ui@next`, `lamp@^1.0.0`.
     pub names: Vec<String>,
     /// How to fetch; the same for all names of one request.
     #[serde(default)]
@@ -84,8 +86,6 @@ pub struct SyncOptions {
     pub dependencies: bool,
     /// Ask upstream without validators, as if nothing were held.
     pub force: bool,
-    /// Only these versions, not all.
-    pub specific_versions: Option<Vec<String>>,
     /// A note that ends up in the task's log.
     pub tips: Option<String>,
 }
@@ -93,14 +93,14 @@ pub struct SyncOptions {
 /// A task as shown to people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskAnswer {
-    /// UUIDv7 text.
-    pub id: String,
+    /// Its id, UUIDv7.
+    pub id: TaskId,
     /// Package the task is for.
     pub name: String,
     /// Upstream registry it is taken from.
     pub registry: String,
-    /// `waiting`, `processing`, `success` or `error`.
-    pub state: String,
+    /// Where it is in its life.
+    pub state: TaskState,
     /// 0 people, 10 feed, 20 dependency, 30 sweep; lower goes first.
     pub priority: i32,
     /// How often it was started.
@@ -123,7 +123,7 @@ pub struct TaskAnswer {
 /// `POST sync` and `GET tasks?state=&name=&limit=&before=`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TasksAnswer {
-    /// The rows: for a sync in the order of the names, for a list newest first.
+    /// The rows: for a sync in the order of package names, for a list newest first.
     pub tasks: Vec<TaskAnswer>,
 }
 
@@ -179,8 +179,9 @@ pub enum EventLine {
 pub struct VerifyRequest {
     /// Share of the blobs to check, above 0 up to 1; all when left out.
     pub sample: Option<f64>,
-    /// Fetch what is damaged again.
-    pub repair: bool,
+    /// Fetch what is damaged again: only these packages or versions (`lamp`, `lamp@0.3.1`), all
+    /// when empty; nothing when left out.
+    pub repair: Option<Vec<String>>,
 }
 
 /// `POST gc`.

@@ -1,32 +1,30 @@
 //! Long operations: `verify`, `gc`, `backup`. Each runs on a thread of its own and tells how
 //! far it is in lines; a reader that goes away does not stop it.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use actors::EngineHandle;
 use futures_util::{StreamExt, stream};
-use npm::PackageName;
 use serde::Serialize;
 use store::maintenance::{
-    Damage, GcOptions, VerifyOptions, VerifyReport, backup_blocking, forget_damaged, gc_blocking,
-    verify_blocking,
+    Damage, GcOptions, VerifyOptions, backup_blocking, forget_damaged, gc_blocking, verify_blocking,
 };
-use store::tasks::{NewTask, PRIORITY_PEOPLE, TaskOptions};
-use store::{Keeping, Store, StoreError, TaskId, WriteFn, packages};
+use store::tasks::TaskOptions;
+use store::{StoreError, WriteFn};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::body::{json, lines};
 use super::messages::{
-    BackupAnswer, BackupRequest, DamageAnswer, GcAnswer, GcRequest, OperationLine, TaskAnswer,
-    VerifyAnswer, VerifyRequest,
+    BackupAnswer, BackupRequest, GcAnswer, GcRequest, OperationLine, TaskAnswer, VerifyAnswer,
+    VerifyRequest,
 };
-use super::tasks::answer;
 use crate::app::App;
 use crate::error::ApiError;
+use crate::repair;
+use crate::wanted::{Wanted, WantedPackages};
 
 /// Lines a slow reader may fall behind; progress beyond is left out, the last line never.
 const WAITING_LINES: usize = 16;
@@ -37,7 +35,7 @@ type Progress = Box<dyn FnMut(u64, u64) + Send>;
 /// `POST verify`.
 ///
 /// # Errors
-/// 422 for a sample that is no share.
+/// 422 for a sample that is no share and for names that are none.
 pub async fn verify(
     app: Data<App>,
     request: HttpRequest,
@@ -47,17 +45,18 @@ pub async fn verify(
     if asked.sample.is_some_and(|share| !(share > 0.0 && share <= 1.0)) {
         return Err(ApiError::Invalid("sample: must be above 0 and at most 1".to_owned()));
     }
+    let named = asked.repair.as_deref().map(WantedPackages::read).transpose()?;
     Ok(operate(&app, move |engine, runtime, mut progress| {
         let seed = actors::clock::now_ms().unsigned_abs();
         let options = VerifyOptions { sample: asked.sample, seed };
         let report = verify_blocking(engine.store(), &options, &mut |now| {
             progress(now.packages, now.of_packages);
         })?;
-        let repairing = match asked.repair && !report.damaged.is_empty() {
-            true => runtime.block_on(repair(&engine, &report.damaged))?,
-            false => Vec::new(),
+        let repairing = match named {
+            Some(named) => runtime.block_on(mend(&engine, &report.damaged, &named))?,
+            None => Vec::new(),
         };
-        Ok(verify_answer(report, repairing))
+        Ok(VerifyAnswer::new(report, repairing))
     }))
 }
 
@@ -80,12 +79,7 @@ pub async fn gc(
                 .map_err(|error| StoreError::Retry(error.to_string()))
         };
         let report = gc_blocking(engine.store(), &mut writes, &options)?;
-        Ok(GcAnswer {
-            blobs: report.blobs,
-            bytes: report.bytes,
-            tasks: report.tasks,
-            freed_bytes: report.compaction.freed_bytes,
-        })
+        Ok(GcAnswer::from(report))
     }))
 }
 
@@ -139,59 +133,21 @@ fn operate<R: Serialize>(
     )
 }
 
-/// Forgets what is damaged and queues its packages.
-async fn repair(engine: &EngineHandle, damaged: &[Damage]) -> Result<Vec<TaskAnswer>, ApiError> {
-    let tasks = repair_tasks(engine.store(), damaged).await?;
-    let damaged = damaged.to_vec();
+/// Forgets what is damaged and named, and queues its packages.
+async fn mend(
+    engine: &EngineHandle,
+    damaged: &[Damage],
+    named: &[Wanted],
+) -> Result<Vec<TaskAnswer>, ApiError> {
+    let damaged = repair::chosen(damaged, named);
+    if damaged.is_empty() {
+        return Ok(Vec::new());
+    }
+    let of_rows = damaged.clone();
+    let wanted = engine.store().read(move |rows| repair::wanted(rows, &of_rows)).await?;
     engine.write(Box::new(move |rows| forget_damaged(rows, &damaged))).await?;
+    let options = TaskOptions::from(repair::options());
+    let tasks = wanted.into_iter().map(|one| one.into_task(options.clone())).collect();
     let rows = engine.enqueue(tasks).await?;
-    Ok(rows.into_iter().map(answer).collect())
-}
-
-/// One task per package, for the damaged versions only; a package is kept as it was.
-async fn repair_tasks(store: &Store, damaged: &[Damage]) -> Result<Vec<NewTask>, ApiError> {
-    let mut versions: BTreeMap<PackageName, Option<Vec<String>>> = BTreeMap::new();
-    for damage in damaged {
-        let wanted = versions.entry(damage.name.clone()).or_insert_with(|| Some(Vec::new()));
-        match &damage.version {
-            Some(version) => wanted.iter_mut().for_each(|wanted| wanted.push(version.clone())),
-            None => *wanted = None, // the document: everything is looked at
-        }
-    }
-    let names: Vec<PackageName> = versions.keys().cloned().collect();
-    let rows = store.read(move |rows| packages::find_many(rows, &names)).await?;
-    let keeping: BTreeMap<PackageName, Keeping> =
-        rows.into_iter().map(|row| (row.name, row.keep)).collect();
-    let task = |(name, specific_versions): (PackageName, Option<Vec<String>>)| NewTask {
-        id: TaskId::new(),
-        registry: actors::DEFAULT_REGISTRY.to_owned(),
-        priority: PRIORITY_PEOPLE,
-        options: TaskOptions {
-            skip_dependencies: true,
-            force: true,
-            tips: Some("repair of damaged files".to_owned()),
-            specific_versions,
-            keep: keeping.get(&name).copied().unwrap_or(Keeping::Mirrored),
-            ..TaskOptions::default()
-        },
-        name,
-        author: None,
-        author_ip: None,
-    };
-    Ok(versions.into_iter().map(task).collect())
-}
-
-fn verify_answer(report: VerifyReport, repairing: Vec<TaskAnswer>) -> VerifyAnswer {
-    let damage = |damage: Damage| DamageAnswer {
-        name: damage.name.to_string(),
-        version: damage.version,
-        file: damage.file,
-        kind: damage.kind.to_string(),
-    };
-    VerifyAnswer {
-        checked: report.checked,
-        bytes: report.bytes,
-        damaged: report.damaged.into_iter().map(damage).collect(),
-        repairing,
-    }
+    Ok(rows.into_iter().map(TaskAnswer::from).collect())
 }

@@ -16,7 +16,6 @@ use crate::handlers::home;
 pub async fn get_status(app: Data<App>) -> Result<Json<StatusAnswer>, ApiError> {
     let last_seq = app.engine.store().read(changes::last_seq).await?;
     let totals = home::counts(&app).await?.totals;
-    let positive = |number: i64| u64::try_from(number).unwrap_or(0);
     Ok(Json(StatusAnswer {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
@@ -25,13 +24,7 @@ pub async fn get_status(app: Data<App>) -> Result<Json<StatusAnswer>, ApiError> 
         public_url: app.settings.public_url.as_ref().map(ToString::to_string),
         ready: app.is_ready(),
         uptime_ms: u64::try_from(app.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        store: StoreCounts {
-            packages: positive(totals.packages),
-            versions: positive(totals.versions),
-            held: positive(totals.held),
-            bytes: positive(totals.bytes),
-            last_seq,
-        },
+        store: StoreCounts::new(totals, last_seq),
         engine: serde_json::to_value(app.engine.describe().await?)
             .map_err(|error| ApiError::Internal(error.to_string()))?,
         serving: ServingCounts {

@@ -1,18 +1,12 @@
 //! Tasks: looking, trying again, cancelling.
 
 use actix_web::web::{Data, Json, Path, Query};
-use npm::PackageName;
-use store::tasks::{self, TaskFilter, TaskRow};
-use store::{TaskId, TaskState};
+use store::{TaskId, tasks};
 
+use super::answers::{self, BadQuery};
 use super::messages::{DoneAnswer, TaskAnswer, TaskLogAnswer, TasksAnswer, TasksQuery};
 use crate::app::App;
 use crate::error::ApiError;
-
-/// Rows of a list when nothing else is asked.
-const LIMIT: i64 = 100;
-/// Rows of a list at most.
-const MOST: i64 = 1_000;
 
 /// `GET tasks`.
 ///
@@ -22,9 +16,9 @@ pub async fn list_tasks(
     app: Data<App>,
     query: Query<TasksQuery>,
 ) -> Result<Json<TasksAnswer>, ApiError> {
-    let filter = filter(&query)?;
-    let rows = app.engine.store().read(move |rows| tasks::list(rows, &filter)).await?;
-    Ok(Json(TasksAnswer { tasks: rows.into_iter().map(answer).collect() }))
+    let filter = query.filter()?;
+    let tasks = app.engine.store().read(move |rows| answers::task_list(rows, &filter)).await?;
+    Ok(Json(TasksAnswer { tasks }))
 }
 
 /// `GET tasks/:id`.
@@ -33,12 +27,8 @@ pub async fn list_tasks(
 /// 404 when there is none.
 pub async fn get_task(app: Data<App>, id: Path<String>) -> Result<Json<TaskAnswer>, ApiError> {
     let id = task_id(&id)?;
-    let found = app.engine.store().read(move |rows| {
-        let Some(row) = tasks::find(rows, id)? else { return Ok(None) };
-        Ok(Some((row, tasks::place(rows, id)?)))
-    });
-    let (row, place) = found.await?.ok_or_else(|| no_task(id))?;
-    Ok(Json(TaskAnswer { place, ..answer(row) }))
+    let found = app.engine.store().read(move |rows| answers::task(rows, id)).await?;
+    found.map(Json).ok_or_else(|| no_task(id))
 }
 
 /// `GET tasks/:id/log`.
@@ -73,44 +63,16 @@ pub async fn cancel_task(app: Data<App>, id: Path<String>) -> Result<Json<DoneAn
     Ok(Json(DoneAnswer { ok: app.engine.cancel(id).await? }))
 }
 
-/// A row as people see it.
-#[must_use]
-pub fn answer(row: TaskRow) -> TaskAnswer {
-    TaskAnswer {
-        id: row.id.to_string(),
-        name: row.name.to_string(),
-        registry: row.registry,
-        state: row.state.to_string(),
-        priority: row.priority,
-        attempts: row.attempts,
-        error: row.error,
-        author: row.author,
-        created_at_ms: row.created_at_ms,
-        updated_at_ms: row.updated_at_ms,
-        not_before_ms: row.not_before_ms,
-        place: None,
-    }
-}
-
 async fn known_id(app: &App, text: &str) -> Result<TaskId, ApiError> {
     let id = task_id(text)?;
     let known = app.engine.store().read(move |rows| tasks::find(rows, id)).await?;
     known.map(|_| id).ok_or_else(|| no_task(id))
 }
 
-fn filter(query: &TasksQuery) -> Result<TaskFilter, ApiError> {
-    let limit = query.limit.unwrap_or(LIMIT);
-    if !(1..=MOST).contains(&limit) {
-        return Err(ApiError::Invalid(format!("limit: must be 1 to {MOST}, not {limit}")));
+impl From<BadQuery> for ApiError {
+    fn from(error: BadQuery) -> Self {
+        Self::Invalid(error.to_string())
     }
-    let invalid = |error: store::StoreError| ApiError::Invalid(error.to_string());
-    Ok(TaskFilter {
-        state: query.state.as_deref().map(TaskState::from_text).transpose().map_err(invalid)?,
-        name: query.name.as_deref().map(PackageName::parse).transpose()?,
-        limit,
-        before: query.before.as_deref().map(task_id).transpose()?,
-        ..TaskFilter::default()
-    })
 }
 
 fn task_id(text: &str) -> Result<TaskId, ApiError> {

@@ -28,6 +28,7 @@ mod connection;
 mod dialect;
 pub mod dist_tags;
 mod error;
+pub mod feeds;
 pub mod lock;
 pub mod maintenance;
 mod migrations;
@@ -61,7 +62,7 @@ pub use change::{
 };
 pub use error::StoreError;
 pub use lock::FolderLock;
-pub use states::{DocumentEncoding, Keeping, PackageStatus, TaskState, VersionState};
+pub use states::{DocumentEncoding, Keeping, PackageStatus, TaskFailure, TaskState, VersionState};
 pub use writer::StoreWriter;
 
 use crate::blobs::BlobStore;

@@ -175,7 +175,23 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    feeds (registry) {
+        registry -> Text,
+        url -> Text,
+        epoch -> BigInt,
+        seq -> Nullable<BigInt>,
+        head -> Nullable<BigInt>,
+        row_at_ms -> BigInt,
+        caught_up_at_ms -> BigInt,
+        recheck_after -> Nullable<Text>,
+        alarm -> Nullable<Text>,
+        held_by -> Nullable<Text>,
+        held_until_ms -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     packages, versions, dist_tags, blobs, segments, renderings, tasks, task_logs, local_seq,
-    changes, alarms, registries, settings, users, tokens,
+    changes, alarms, registries, settings, users, tokens, feeds,
 );

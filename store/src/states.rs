@@ -107,6 +107,18 @@ text_states! {
 }
 
 text_states! {
+    /// What kind of failure ended a task: what a person can do about it.
+    TaskFailure {
+        /// Upstream does not have the package, or took it away: check the name.
+        NotFound = "not_found",
+        /// Upstream could not be asked: try again, or look at the network.
+        Unreachable = "unreachable",
+        /// Everything else; the text says what.
+        Other = "other",
+    }
+}
+
+text_states! {
     /// How the bytes of a stored document are compressed.
     DocumentEncoding {
         /// Not at all.

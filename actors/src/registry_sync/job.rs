@@ -1,7 +1,5 @@
 //! One sync of one package, from the conditional request to the durable change.
 
-use std::collections::HashSet;
-
 use npm::PackageName;
 use store::tasks::{self, NewTask, TaskOptions, TaskRow};
 use store::{
@@ -10,6 +8,7 @@ use store::{
 };
 
 use super::JobDeps;
+use super::asked::Asked;
 use super::plan::{WantedRule, WantedVersions, settle_version};
 use super::settle::{JobError, JobFailure, JobResult};
 use super::tarballs::{self, HeldTarball, TarballFailure};
@@ -182,12 +181,18 @@ impl Sync<'_> {
         change: &mut PackageChange,
         summary: &mut SyncSummary,
     ) -> Result<Option<String>, JobError> {
-        let only: Option<HashSet<String>> =
-            self.task.options.specific_versions.as_ref().map(|list| list.iter().cloned().collect());
-        let mut error = self.unknown_versions(only.as_ref(), change, summary);
+        let asked = match &self.task.options.specific_versions {
+            Some(specs) => Some(Asked::read(specs, &self.deps.store, self.known, change).await?),
+            None => None,
+        };
+        let mut error = None;
+        for spec in asked.iter().flat_map(|asked| &asked.unknown) {
+            error = Some(self.version_failed(spec, "upstream has no such version", summary));
+        }
+        let only = asked.as_ref().map(|asked| &asked.versions);
         let rule = WantedRule {
             keep: change.keep,
-            only: only.as_ref(),
+            only,
             refresh: self.task.options.refresh,
             force: self.task.options.force,
         };
@@ -219,24 +224,6 @@ impl Sync<'_> {
             });
         }
         Ok(error)
-    }
-
-    /// Versions that were asked for by name and that nobody has.
-    fn unknown_versions(
-        &self,
-        only: Option<&HashSet<String>>,
-        change: &PackageChange,
-        summary: &mut SyncSummary,
-    ) -> Option<String> {
-        let mut error = None;
-        for asked in only.into_iter().flatten() {
-            let there = change.versions.iter().any(|version| version.version == *asked)
-                || self.known.versions.iter().any(|row| row.version == *asked);
-            if !there {
-                error = Some(self.version_failed(asked, "upstream has no such version", summary));
-            }
-        }
-        error
     }
 
     fn count_version(

@@ -2,10 +2,12 @@
 //!
 //! Pulls as many tasks as it has room for, runs each as one task on the engine's runtime and
 //! never more than `workers` at once; what a job may hold in memory is bounded by byte credits.
-//! Receives [`WakeUp`] and [`CancelJob`] from the task queue and [`JobEnded`] from its jobs.
+//! Receives [`WakeUp`], [`CancelJob`] and [`ReleaseUnstarted`] from the task queue and [`JobEnded`]
+//! from its jobs.
 //! After a restart running jobs go on and report as before; tasks that were only claimed come
 //! back when their lease runs out.
 
+mod asked;
 mod deps;
 mod job;
 mod messages;
@@ -20,6 +22,7 @@ use actix::{
     Actor, ActorFutureExt, AsyncContext, Context, Handler, MailboxError, MessageResult, Recipient,
     ResponseFuture, SpawnHandle, Supervised, WrapFuture,
 };
+use npm::PackageName;
 use store::TaskId;
 use store::tasks::{PRIORITY_FORCED, TaskRow};
 use tokio::sync::oneshot;
@@ -32,7 +35,8 @@ pub use self::messages::{
 use crate::committer::CommitError;
 use crate::supervision::{RestartBackoff, guarded};
 use crate::task_queue::{
-    CancelJob, ClaimTasks, ClaimThese, GiveBackTasks, LEASE_MS, RenewLeases, RunSoon, WakeUp,
+    CancelJob, ClaimTasks, ClaimThese, GiveBackTasks, LEASE_MS, ReleaseUnstarted, RenewLeases,
+    RunSoon, WakeUp,
 };
 
 /// Polling is the truth, wake-ups are hints: a lost one costs at most this.
@@ -69,6 +73,10 @@ pub struct RegistrySync {
     next: Vec<TaskId>,
     claiming_soon: usize,
     giving_back: usize,
+    /// Asked while a claim was on its way: what it brings decides the answer.
+    releases: Vec<(ReleaseUnstarted, oneshot::Sender<Vec<TaskId>>)>,
+    /// Let go since the last renewal was asked for: that they have no lease means nothing.
+    released: HashSet<TaskId>,
     stopping: Option<Vec<oneshot::Sender<()>>>,
     grace: Option<SpawnHandle>,
     status: RegistrySyncStatus,
@@ -89,6 +97,8 @@ impl RegistrySync {
             next: Vec::new(),
             claiming_soon: 0,
             giving_back: 0,
+            releases: Vec::new(),
+            released: HashSet::new(),
             stopping: None,
             grace: None,
             status: RegistrySyncStatus::default(),
@@ -147,6 +157,7 @@ impl RegistrySync {
             }
             Err(_) => {} // the queue restarts; the next poll asks again
         }
+        self.answer_releases();
         self.stopped_if_empty();
     }
 
@@ -174,7 +185,33 @@ impl RegistrySync {
         }
     }
 
+    /// Answers once no claim is on its way that could bring what is asked for.
+    fn answer_releases(&mut self) {
+        if self.claiming || self.claiming_soon > 0 {
+            return;
+        }
+        for (names, answer) in std::mem::take(&mut self.releases) {
+            let _ = answer.send(self.release(&names));
+        }
+    }
+
+    /// Forgets what is ready of these packages.
+    fn release(&mut self, ReleaseUnstarted(names): &ReleaseUnstarted) -> Vec<TaskId> {
+        if self.ready.is_empty() {
+            return Vec::new();
+        }
+        let names: HashSet<&PackageName> = names.iter().collect();
+        let (released, kept) = std::mem::take(&mut self.ready)
+            .into_iter()
+            .partition(|task| names.contains(&task.name));
+        self.ready = kept;
+        let released: Vec<_> = VecDeque::into_iter(released).map(|task| task.id).collect();
+        self.released.extend(&released);
+        released
+    }
+
     fn renew(&mut self, ctx: &mut Context<Self>) {
+        self.released.clear();
         let ids: Vec<_> =
             self.running.keys().copied().chain(self.ready.iter().map(|task| task.id)).collect();
         if ids.is_empty() {
@@ -191,7 +228,8 @@ impl RegistrySync {
     /// What another process cancelled or took over is not ours any more.
     fn drop_lost(&mut self, asked: Vec<TaskId>, kept: &[TaskId], ctx: &mut Context<Self>) {
         let kept: HashSet<TaskId> = kept.iter().copied().collect();
-        let lost: HashSet<TaskId> = asked.into_iter().filter(|id| !kept.contains(id)).collect();
+        let is_lost = |id: &TaskId| !kept.contains(id) && !self.released.contains(id);
+        let lost: HashSet<TaskId> = asked.into_iter().filter(is_lost).collect();
         if lost.is_empty() {
             return;
         }
@@ -270,6 +308,8 @@ impl Supervised for RegistrySync {
         self.next.clear(); // the queue knows that they come first
         self.claiming_soon = 0;
         self.giving_back = 0;
+        self.releases.clear();
+        self.released.clear();
         self.backoff.note_restart();
         self.status.restarts = self.backoff.restarts();
     }
@@ -328,10 +368,12 @@ impl RegistrySync {
         self.claiming_soon = self.claiming_soon.saturating_sub(1);
         let tasks = answer.ok().and_then(Result::ok).unwrap_or_default(); // else the poll claims them
         if self.stopping.is_some() {
+            self.answer_releases();
             return self.give_back(tasks.iter().map(|task| task.id).collect(), ctx);
         }
         self.add_ready(tasks);
         self.start_ready(ctx);
+        self.answer_releases();
     }
 }
 
@@ -344,6 +386,19 @@ impl Handler<CancelJob> for RegistrySync {
             this.pull(ctx);
             this.stopped_if_empty();
         });
+    }
+}
+
+impl Handler<ReleaseUnstarted> for RegistrySync {
+    type Result = ResponseFuture<Vec<TaskId>>;
+
+    fn handle(&mut self, names: ReleaseUnstarted, ctx: &mut Self::Context) -> Self::Result {
+        let (answer, answered) = oneshot::channel();
+        guarded(self, ctx, |this, _| {
+            this.releases.push((names, answer));
+            this.answer_releases();
+        });
+        Box::pin(async move { answered.await.unwrap_or_default() })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use store::tasks::TaskRow;
-use store::{StoreError, TaskEnd, TaskId, TaskState};
+use store::{StoreError, TaskEnd, TaskFailure, TaskId, TaskState};
 
 use super::job::{self, Synced};
 use super::{JobDeps, JobEnd};
@@ -63,6 +63,14 @@ impl JobError {
         }
     }
 
+    fn failure(&self) -> TaskFailure {
+        match self {
+            Self::Upstream(error) => error.failure(),
+            Self::NoUpstream => TaskFailure::Unreachable,
+            _ => TaskFailure::Other,
+        }
+    }
+
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Upstream(error) => error.retry_after(),
@@ -78,7 +86,8 @@ pub async fn run_and_settle(deps: JobDeps, task: TaskRow) -> JobEnd {
     match Box::pin(job::sync_package(&deps, &task, &log)).await {
         Ok(synced) => {
             let good = synced.state == TaskState::Success;
-            ended(&deps, &task, synced.state, synced.error, synced.summary);
+            let failed = synced.error.map(|error| (error, TaskFailure::Other));
+            ended(&deps, &task, synced.state, failed, synced.summary);
             if good { JobEnd::Success } else { JobEnd::Failed }
         }
         Err(failed) => settle(&deps, &task, &log, &failed.error, failed.summary).await,
@@ -116,17 +125,17 @@ async fn settle(
             deps.tell(EngineEvent::Parked { reason: reason.to_owned() });
         }
         log.line("🚮", format_args!("put back: {text}"));
-        return later(deps, task, log, now_ms(), text, summary).await;
+        return later(deps, task, log, now_ms(), error, summary).await;
     }
     if error.is_retryable() && task.attempts < deps.limits.max_attempts {
         let wait = wait_before_retry(task.attempts, error.retry_after());
         log.line("🚮", format_args!("{text}; tried again in {} s", wait.as_secs()));
         let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
-        return later(deps, task, log, now_ms().saturating_add(wait_ms), text, summary).await;
+        return later(deps, task, log, now_ms().saturating_add(wait_ms), error, summary).await;
     }
     log.line("❌", format_args!("❌❌❌❌❌ {}: {text} ❌❌❌❌❌", task.name));
     fail(deps, task.id, text.clone(), log.take()).await;
-    ended(deps, task, TaskState::Error, Some(text), summary);
+    ended(deps, task, TaskState::Error, Some((text, error.failure())), summary);
     JobEnd::Failed
 }
 
@@ -135,18 +144,15 @@ async fn later(
     task: &TaskRow,
     log: &TaskLog,
     not_before_ms: i64,
-    error: String,
+    error: &JobError,
     summary: SyncSummary,
 ) -> JobEnd {
-    let retry = SettleTask::RetryLater {
-        id: task.id,
-        not_before_ms,
-        error: error.clone(),
-        log: log.take(),
-    };
+    let text = error.to_string();
+    let retry =
+        SettleTask::RetryLater { id: task.id, not_before_ms, error: text.clone(), log: log.take() };
     // if this cannot be written either, the lease runs out and the task is claimed again
     let _ = deps.settle.send(retry).await;
-    ended(deps, task, TaskState::Waiting, Some(error), summary);
+    ended(deps, task, TaskState::Waiting, Some((text, error.failure())), summary);
     JobEnd::Later
 }
 
@@ -160,11 +166,12 @@ fn ended(
     deps: &JobDeps,
     task: &TaskRow,
     state: TaskState,
-    error: Option<String>,
+    failed: Option<(String, TaskFailure)>,
     summary: SyncSummary,
 ) {
     let name = task.name.clone();
-    deps.tell(EngineEvent::TaskEnded { id: task.id, name, state, error, summary });
+    let (error, failure) = failed.unzip();
+    deps.tell(EngineEvent::TaskEnded { id: task.id, name, state, error, failure, summary });
 }
 
 fn wait_before_retry(attempts: i32, asked_for: Option<Duration>) -> Duration {

@@ -1,6 +1,9 @@
 //! Messages of the task queue.
 
+use std::sync::Arc;
+
 use actix::Message;
+use npm::PackageName;
 use serde::{Deserialize, Serialize};
 use store::tasks::{NewTask, TaskRow};
 use store::{TaskEnd, TaskId};
@@ -100,6 +103,14 @@ pub struct RunSoon {
 #[rtype(result = "()")]
 pub struct CancelJob(pub TaskId);
 
+/// Tasks of these packages that were claimed and not started are put back by the asker; answers
+/// with their ids.
+///
+/// A new request then merges into the task that already stands for it.
+#[derive(Message, Clone)]
+#[rtype(result = "Vec<TaskId>")]
+pub struct ReleaseUnstarted(pub Arc<[PackageName]>);
+
 /// Registers who pulls from the queue.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -112,6 +123,8 @@ pub struct RegisterPuller {
     pub run_soon: actix::Recipient<RunSoon>,
     /// Gets told of cancelled tasks.
     pub cancel: actix::Recipient<CancelJob>,
+    /// Lets go of what it has claimed and not started.
+    pub release: actix::Recipient<ReleaseUnstarted>,
 }
 
 /// Asks for [`TaskQueueStatus`].

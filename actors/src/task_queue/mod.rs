@@ -7,16 +7,21 @@
 
 mod messages;
 
+use std::sync::Arc;
+
 use actix::{
     Actor, ActorFutureExt, Context, Handler, MessageResult, Recipient, ResponseActFuture,
     ResponseFuture, Supervised, WrapFuture,
 };
+use futures_util::future::join_all;
+use npm::PackageName;
 use store::{AnyConnection, StoreError, TaskId, tasks};
 use tokio::sync::oneshot;
 
 pub use self::messages::{
     CancelJob, CancelTask, ClaimTasks, ClaimThese, DescribeTaskQueue, EnqueueTasks, GiveBackTasks,
-    RegisterPuller, RenewLeases, RetryTask, RunSoon, SettleTask, TaskQueueStatus, WakeUp,
+    RegisterPuller, ReleaseUnstarted, RenewLeases, RetryTask, RunSoon, SettleTask, TaskQueueStatus,
+    WakeUp,
 };
 use crate::committer::{CommitError, Write};
 use crate::log_writer::{TaskLogs, format_line};
@@ -75,6 +80,22 @@ impl TaskQueue {
         }
     }
 
+    /// Takes back what pullers have claimed of these packages and not started, so that the new
+    /// requests find it waiting and merge into it.
+    fn release_unstarted(
+        &self,
+        tasks: &[tasks::NewTask],
+    ) -> impl Future<Output = Vec<TaskId>> + 'static {
+        let names: Arc<[PackageName]> = tasks.iter().map(|task| task.name.clone()).collect();
+        let asked: Vec<_> = self
+            .pullers
+            .iter()
+            .map(|puller| puller.release.send(ReleaseUnstarted(Arc::clone(&names))))
+            .collect();
+        // a puller that restarts has let go of everything already
+        async move { join_all(asked).await.into_iter().flatten().flatten().collect() }
+    }
+
     fn write<T: Send + 'static>(
         &self,
         write: impl FnOnce(&mut AnyConnection) -> Result<T, StoreError> + Send + 'static,
@@ -131,7 +152,16 @@ impl Handler<EnqueueTasks> for TaskQueue {
 
     fn handle(&mut self, message: EnqueueTasks, _: &mut Self::Context) -> Self::Result {
         let count = u64::try_from(message.tasks.len()).unwrap_or(u64::MAX);
-        let written = self.write(move |connection| tasks::enqueue(connection, message.tasks));
+        let released = self.release_unstarted(&message.tasks);
+        let committer = self.committer.clone();
+        let written = async move {
+            let released = released.await;
+            let write = move |connection: &mut AnyConnection| {
+                tasks::give_back(connection, &released)?;
+                tasks::enqueue(connection, message.tasks)
+            };
+            write_returning(committer, write).await
+        };
         Box::pin(written.into_actor(self).map(move |rows, this, ctx| {
             if let Ok(rows) = &rows {
                 guarded(this, ctx, |this, _| {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use store::TaskFailure;
+
 /// A failed request to an upstream registry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UpstreamError {
@@ -121,6 +123,18 @@ impl UpstreamError {
                 | Self::TooSlow { .. }
                 | Self::Truncated(_)
         )
+    }
+
+    /// What it means for the task that asked.
+    #[must_use]
+    pub fn failure(&self) -> TaskFailure {
+        match self {
+            Self::NotFound | Self::Gone { .. } => TaskFailure::NotFound,
+            Self::Unreachable(_) | Self::Stalled { .. } | Self::Resting { .. } | Self::Offline => {
+                TaskFailure::Unreachable
+            }
+            _ => TaskFailure::Other,
+        }
     }
 
     /// How long the upstream wants to be left alone, when it said so.

@@ -171,3 +171,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_range_finds_all_that_satisfy_it_and_everything_else_one() {
+    let tags = [("latest", "1.1.0"), ("next", "2.0.0-rc.1"), ("1.x", "1.0.0")];
+    let versions = ["1.0.0", "1.1.0", "2.0.0-rc.1", "2.0.0", "odd"];
+    let all = |spec: &str| resolve_all(spec, &tags, versions.into_iter());
+    assert_eq!(all("^1.0.0").unwrap(), ["1.0.0", "1.1.0"]);
+    assert_eq!(all(">=1.1.0").unwrap(), ["1.1.0", "2.0.0"]);
+    assert_eq!(all("*").unwrap(), ["1.0.0", "1.1.0", "2.0.0"]);
+    assert_eq!(all("v1.0.0").unwrap(), ["1.0.0"]);
+    assert_eq!(all("next").unwrap(), ["2.0.0-rc.1"]);
+    assert_eq!(all("1.x").unwrap(), ["1.0.0"], "a tag goes before the range it looks like");
+    assert_eq!(all("odd").unwrap(), [] as [&str; 0], "a tag that is not there");
+    assert!(all("^9").unwrap().is_empty());
+    assert!(all("git+ssh://x/y").is_err());
+}

@@ -4,7 +4,7 @@
 //! lock and runs an engine in this process until its tasks have ended.
 
 mod mirror;
-pub mod names;
+mod names;
 mod progress;
 mod tracker;
 
@@ -18,10 +18,8 @@ use actors::clock::now_ms;
 use clap::Args;
 use serde_json::json;
 
-pub use self::mirror::How;
 use self::{
-    mirror::{Heard, Mirror, TaskLine},
-    names::{Wanted, WantedPackages},
+    mirror::{Heard, Mirror},
     progress::Progress,
     tracker::{Totals, Tracker},
 };
@@ -37,7 +35,11 @@ use super::{
     signals::Interrupts,
     text, upstream,
 };
-use crate::{config::Config, control::messages::TaskAnswer};
+use crate::{
+    config::Config,
+    control::messages::{SyncOptions, TaskAnswer},
+    wanted::{Wanted, WantedPackages},
+};
 
 /// Time between two looks at the table, in case events were missed.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -53,7 +55,8 @@ const MOST_FAILURES: usize = 20;
 /// Arguments of `sync`.
 #[derive(Debug, Args)]
 pub struct SyncArguments {
-    /// Packages: lamp, lamp@0.3.1, @garden/ui; `-` reads names from standard input
+    /// Packages: lamp, lamp@0.3.1, lamp@^1 (all that satisfy), @garden/ui@next; `-` reads names from
+    /// standard input
     #[arg(value_name = "NAME[@VERSION]", required_unless_present = "from_lockfile")]
     pub names: Vec<String>,
     /// Also what they depend on
@@ -75,13 +78,13 @@ impl SyncArguments {
         let mut wanted = WantedPackages::default();
         for name in &self.names {
             if name == "-" {
-                wanted.add_lines(BufReader::new(io::stdin().lock()))?;
+                names::add_lines(&mut wanted, BufReader::new(io::stdin().lock()))?;
             } else {
                 wanted.add(name)?;
             }
         }
         for path in &self.from_lockfile {
-            wanted.add_lockfile(path)?;
+            names::add_lockfile(&mut wanted, path)?;
         }
         let wanted = wanted.into_vec();
         if wanted.is_empty() {
@@ -91,8 +94,8 @@ impl SyncArguments {
         Ok(wanted)
     }
 
-    fn how(&self) -> How {
-        How { dependencies: self.deps, force: self.force }
+    fn options(&self) -> SyncOptions {
+        SyncOptions { dependencies: self.deps, force: self.force, tips: None }
     }
 }
 
@@ -104,7 +107,7 @@ pub fn run(arguments: &SyncArguments, global: &GlobalArguments, output: &Output)
     let request = global.load_request(&[("upstream.url", &arguments.upstream, "--upstream")]);
     let config = Config::load(&request)?;
     let wanted = arguments.wanted()?;
-    fetch(&wanted, arguments.how(), config, global, output)
+    fetch(wanted, arguments.options(), config, global, output)
 }
 
 /// Syncs packages; also how `verify --repair` fetches again.
@@ -112,8 +115,8 @@ pub fn run(arguments: &SyncArguments, global: &GlobalArguments, output: &Output)
 /// # Errors
 /// As [`run`].
 pub fn fetch(
-    wanted: &[Wanted],
-    how: How,
+    wanted: Vec<Wanted>,
+    options: SyncOptions,
     config: Config,
     global: &GlobalArguments,
     output: &Output,
@@ -121,8 +124,9 @@ pub fn fetch(
     runtime::small()?.block_on(async {
         let interrupts = Interrupts::listen()?;
         let mirror = open(config, global).await?;
-        let tasks = mirror.enqueue(wanted, how).await?;
-        Run::new(mirror, output, how).finish(tasks, interrupts).await
+        let dependencies = options.dependencies;
+        let tasks = mirror.enqueue(wanted, options).await?;
+        Run::new(mirror, output, dependencies).finish(tasks, interrupts).await
     })
 }
 
@@ -131,12 +135,10 @@ pub fn fetch(
 /// # Errors
 /// When it goes away.
 pub fn watch(tasks: Vec<TaskAnswer>, client: ControlClient, output: &Output) -> Outcome {
-    let tasks: Result<Vec<TaskLine>, Problem> = tasks.into_iter().map(TryInto::try_into).collect();
-    let tasks = tasks?;
     runtime::small()?.block_on(async {
         let interrupts = Interrupts::listen()?;
         let mirror = Mirror::remote(client).await?;
-        let mut run = Run::new(mirror, output, How::default());
+        let mut run = Run::new(mirror, output, false);
         // They may have ended before anybody listened: the table is read at once.
         run.looked = None;
         run.finish(tasks, interrupts).await
@@ -158,7 +160,8 @@ async fn open(mut config: Config, global: &GlobalArguments) -> Result<Mirror, Pr
 struct Run<'a> {
     mirror: Mirror,
     output: &'a Output,
-    how: How,
+    /// Whether tasks of dependencies are followed too.
+    dependencies: bool,
     tracker: Tracker,
     progress: Progress<'a>,
     started: Instant,
@@ -167,11 +170,11 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(mirror: Mirror, output: &'a Output, how: How) -> Self {
+    fn new(mirror: Mirror, output: &'a Output, dependencies: bool) -> Self {
         Self {
             mirror,
             output,
-            how,
+            dependencies,
             tracker: Tracker::default(),
             progress: Progress::new(output),
             started: Instant::now(),
@@ -180,7 +183,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn finish(mut self, tasks: Vec<TaskLine>, mut interrupts: Interrupts) -> Outcome {
+    async fn finish(mut self, tasks: Vec<TaskAnswer>, mut interrupts: Interrupts) -> Outcome {
         for task in tasks {
             self.tracker.follow(task.id, &task.name, task.state);
         }
@@ -206,12 +209,12 @@ impl<'a> Run<'a> {
     }
 
     fn look_every(&self) -> Duration {
-        if self.how.dependencies { LOOK_FOR_DEPENDENCIES_EVERY } else { LOOK_EVERY }
+        if self.dependencies { LOOK_FOR_DEPENDENCIES_EVERY } else { LOOK_EVERY }
     }
 
     /// Whether nothing is open; dependencies are looked up in the table before that is believed.
     async fn is_done(&mut self) -> Result<bool, Problem> {
-        if self.tracker.open() == 0 && self.how.dependencies {
+        if self.tracker.open() == 0 && self.dependencies {
             self.look(MOST_LOOKED_AT).await?;
         }
         Ok(self.tracker.open() == 0)
@@ -232,14 +235,15 @@ impl<'a> Run<'a> {
     /// `most` bounds how many tasks are asked for; the others follow in later looks.
     async fn look(&mut self, most: usize) -> Result<(), Problem> {
         self.looked = Some(Instant::now());
-        if self.how.dependencies {
+        if self.dependencies {
             for task in self.mirror.dependencies_since(self.since_ms).await? {
                 self.tracker.follow(task.id, &task.name, task.state);
                 self.row(task.id, task.state, task.error);
             }
         }
+        let table = self.mirror.tasks();
         for id in self.tracker.open_ids().into_iter().take(most) {
-            if let Some(task) = self.mirror.find(id).await? {
+            if let Some(task) = table.find(id).await? {
                 self.row(task.id, task.state, task.error);
             }
         }

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use actors::{EngineEvent, SyncSummary, upstream::UpstreamError};
+use actors::{EngineEvent, SyncSummary};
 use serde::Serialize;
-use store::{TaskId, TaskState};
+use store::{TaskFailure, TaskId, TaskState};
 
 use crate::cli::{exit::Exit, problem::Problem, text};
 
@@ -23,6 +23,8 @@ pub struct Tracked {
     pub bytes: u64,
     /// Why it failed or waits.
     pub error: Option<String>,
+    /// What kind of failure that is, once its event was seen.
+    pub failure: Option<TaskFailure>,
     /// What it did, once it ended and its event was seen.
     pub summary: SyncSummary,
 }
@@ -36,6 +38,7 @@ impl Tracked {
             total: 0,
             bytes: 0,
             error: None,
+            failure: None,
             summary: SyncSummary::default(),
         }
     }
@@ -228,7 +231,7 @@ impl Tracker {
             return Exit::Partly;
         }
         let failed: Vec<Exit> =
-            self.in_state(TaskState::Error).map(|(_, task)| kind(task.error.as_deref())).collect();
+            self.in_state(TaskState::Error).map(|(_, task)| exit_of(task.failure)).collect();
         match failed.first() {
             Some(first) if failed.iter().all(|exit| exit == first) => *first,
             _ => Exit::Failed,
@@ -267,26 +270,21 @@ fn apply(task: &mut Tracked, event: &EngineEvent) {
             task.total = *total;
             task.bytes = *bytes;
         }
-        EngineEvent::TaskEnded { state, error, summary, .. } => {
+        EngineEvent::TaskEnded { state, error, failure, summary, .. } => {
             task.state = *state;
             task.error.clone_from(error);
+            task.failure = *failure;
             task.summary = summary.clone();
         }
         _ => {}
     }
 }
 
-/// What kind of failure a reason is, by the texts of [`UpstreamError`] itself.
-fn kind(reason: Option<&str>) -> Exit {
-    let reason = reason.unwrap_or_default();
-    let unreachable = UpstreamError::Unreachable(String::new()).to_string();
-    let gone = [410, 451].map(|status| UpstreamError::Gone { status }.to_string());
-    if reason == UpstreamError::NotFound.to_string() || gone.iter().any(|text| text == reason) {
-        Exit::NotFound
-    } else if reason.starts_with(&unreachable) || reason == UpstreamError::Offline.to_string() {
-        Exit::Unreachable
-    } else {
-        Exit::Failed
+fn exit_of(failure: Option<TaskFailure>) -> Exit {
+    match failure {
+        Some(TaskFailure::NotFound) => Exit::NotFound,
+        Some(TaskFailure::Unreachable) => Exit::Unreachable,
+        Some(TaskFailure::Other) | None => Exit::Failed,
     }
 }
 
@@ -327,12 +325,13 @@ mod tests {
         format!("lamp-{number}")
     }
 
-    fn ended(number: u128, state: TaskState, error: Option<&str>) -> EngineEvent {
+    fn ended(number: u128, state: TaskState, failure: Option<TaskFailure>) -> EngineEvent {
         EngineEvent::TaskEnded {
             id: id(number),
             name: PackageName::parse(&name(number)).unwrap(),
             state,
-            error: error.map(ToOwned::to_owned),
+            error: failure.map(|_| "why".to_owned()),
+            failure,
             summary: SyncSummary {
                 versions_new: 61,
                 versions_here: 90,
@@ -387,37 +386,36 @@ mod tests {
     fn a_task_put_back_is_still_open() {
         let mut tracker = Tracker::default();
         tracker.follow(id(1), &name(1), TaskState::Waiting);
-        tracker.event(&ended(1, TaskState::Waiting, Some("later")));
+        tracker.event(&ended(1, TaskState::Waiting, Some(TaskFailure::Other)));
         assert_eq!((tracker.open(), tracker.open_ids()), (1, vec![id(1)]));
     }
 
     #[test]
     fn the_exit_code_says_how_it_ended() {
-        let exit = |ends: &[(TaskState, Option<String>)]| {
+        let exit = |ends: &[(TaskState, Option<TaskFailure>)]| {
             let mut tracker = Tracker::default();
-            for (number, (state, error)) in ends.iter().enumerate() {
+            for (number, (state, failure)) in ends.iter().enumerate() {
                 let number = u128::try_from(number).unwrap();
                 tracker.follow(id(number), &name(number), TaskState::Waiting);
-                tracker.event(&ended(number, *state, error.as_deref()));
+                tracker.event(&ended(number, *state, *failure));
             }
             tracker.exit()
         };
-        let not_found = (TaskState::Error, Some(UpstreamError::NotFound.to_string()));
-        let refused = UpstreamError::Unreachable("connection refused".into()).to_string();
-        let unreachable = (TaskState::Error, Some(refused));
-        let broken = (TaskState::Error, Some("the document is no document".to_owned()));
+        let not_found = (TaskState::Error, Some(TaskFailure::NotFound));
+        let unreachable = (TaskState::Error, Some(TaskFailure::Unreachable));
+        let broken = (TaskState::Error, Some(TaskFailure::Other));
         let success = (TaskState::Success, None);
         let mut tracker = Tracker::default();
         tracker.follow(id(1), "ghost", TaskState::Waiting);
         assert!(tracker.nothing_synced().is_none());
-        tracker.event(&ended(1, TaskState::Error, not_found.1.as_deref()));
+        tracker.event(&ended(1, TaskState::Error, not_found.1));
         let problem = tracker.nothing_synced().unwrap();
         assert_eq!((problem.code, problem.exit), ("NOT_FOUND", Exit::NotFound));
         assert!(problem.to_string().contains("ghost is not here"), "{problem}");
-        assert_eq!(exit(&[success.clone(), success.clone()]), Exit::Done);
-        assert_eq!(exit(&[success, not_found.clone()]), Exit::Partly);
-        assert_eq!(exit(&[not_found.clone(), not_found.clone()]), Exit::NotFound);
-        assert_eq!(exit(std::slice::from_ref(&unreachable)), Exit::Unreachable);
+        assert_eq!(exit(&[success, success]), Exit::Done);
+        assert_eq!(exit(&[success, not_found]), Exit::Partly);
+        assert_eq!(exit(&[not_found, not_found]), Exit::NotFound);
+        assert_eq!(exit(&[unreachable]), Exit::Unreachable);
         assert_eq!(exit(&[broken]), Exit::Failed);
         assert_eq!(exit(&[not_found, unreachable]), Exit::Failed);
     }

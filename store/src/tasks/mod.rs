@@ -3,6 +3,7 @@
 //! A package has at most one waiting task in a registry; asking again merges into it. A worker
 //! leases tasks ([`claim`]) and either finishes them, gives them back, or lets the lease run out.
 
+mod backlog;
 mod end;
 mod enqueue;
 mod lease;
@@ -12,13 +13,14 @@ mod row;
 #[cfg(test)]
 mod tests;
 
+pub use backlog::has_waiting;
 pub(crate) use end::finish_many;
 pub use end::{cancel, delete_finished_before, finish, give_back, retry, retry_later};
 pub use enqueue::enqueue;
 pub use lease::{claim, claim_these, expired_leases, renew};
 pub use list::{FARTHEST_PLACE, TaskCounts, TaskFilter, counts, find, list, place};
 pub use logs::{append_log, log};
-pub use row::{NewTask, TaskOptions, TaskRow};
+pub use row::{FeedTarget, NewTask, TaskOptions, TaskRow};
 
 /// An admin said `force`: runs at once, beside whatever runs already.
 pub const PRIORITY_FORCED: i32 = -10;

@@ -45,7 +45,7 @@ pub struct TaskOptions {
     /// A remark for the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tips: Option<String>,
-    /// Only these versions; `None` = all that `keep` says.
+    /// Only these, as versions, dist-tags, ranges; `None` = all that `keep` says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub specific_versions: Option<Vec<String>>,
     /// Beside `specific_versions` also those that the package is kept with: a refresh and a wish
@@ -54,6 +54,33 @@ pub struct TaskOptions {
     pub refresh: bool,
     /// How much of the package to keep; says nothing where `specific_versions` does.
     pub keep: Keeping,
+    /// The row of the upstream's feed that asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<FeedTarget>,
+}
+
+/// What a row of an upstream's feed said of a package: a document older than this is not the last
+/// word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FeedTarget {
+    /// Which numbering the number belongs to.
+    pub epoch: i64,
+    /// Number of the row.
+    pub seq: i64,
+    /// Number of the document's revision, where the row said one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// The package is gone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
+}
+
+impl FeedTarget {
+    /// The newer of two; numbers are compared only within an epoch.
+    #[must_use]
+    pub fn newer(self, other: Self) -> Self {
+        if (other.epoch, other.seq) >= (self.epoch, self.seq) { other } else { self }
+    }
 }
 
 impl Default for TaskOptions {
@@ -67,6 +94,7 @@ impl Default for TaskOptions {
             specific_versions: None,
             refresh: false,
             keep: Keeping::Mirrored,
+            target: None,
         }
     }
 }
@@ -81,6 +109,10 @@ impl TaskOptions {
         self.tips = merge_tips(self.tips.take(), other.tips.as_deref());
         self.merge_versions(other);
         self.keep = self.keep.raised_by(other.keep);
+        self.target = match (self.target, other.target) {
+            (Some(mine), Some(theirs)) => Some(mine.newer(theirs)),
+            (mine, theirs) => mine.or(theirs),
+        };
     }
 
     /// A wish for every version swallows the others; a refresh and a list stand side by side.

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::setting;
+use crate::harness::{Package, rot};
 
 #[test]
 fn a_sync_ends_with_one_line_and_zero() {
@@ -30,14 +31,18 @@ fn json_lines_end_with_a_summary() {
     assert_eq!((&summary["type"], &summary["exit"]), (&"summary".into(), &0.into()));
 }
 
-#[test]
-fn partly_done_is_three_and_nothing_done_is_one() {
+#[tokio::test(flavor = "multi_thread")]
+async fn partly_done_is_three_and_nothing_found_is_five() {
     let (upstream, _folder, espejo) = setting();
     let url = upstream.url();
     let partly = espejo.run(&["sync", "--upstream", &url, "lamp", "ghost"]).expect(3);
     assert!(partly.stderr.contains("ghost") && partly.stderr.contains("404"), "{}", partly.stderr);
-    let nothing = espejo.run(&["sync", "--upstream", &url, "ghost"]);
-    assert!(matches!(nothing.code, Some(1 | 5)), "{nothing:?}");
+    let nothing = espejo.run(&["sync", "--upstream", &url, "ghost"]).expect(5);
+    assert!(nothing.stderr.contains("ghost is not here"), "{}", nothing.stderr);
+    // The same through a running server.
+    let _serving = espejo.serve(&url);
+    espejo.run(&["sync", "lamp", "ghost"]).expect(3);
+    espejo.run(&["sync", "ghost", "ghoul"]).expect(5);
 }
 
 #[test]
@@ -55,6 +60,32 @@ fn a_version_of_a_name_and_a_lockfile_are_synced_as_written() {
     espejo.run(&["sync", "--from-lockfile", lockfile.to_str().expect("a path")]).expect(0);
     assert_eq!(upstream.count("/lamp/-/lamp-1.1.0.tgz"), 1);
     assert_eq!(upstream.count("/@garden/ui/-/ui-2.0.0.tgz"), 1);
+}
+
+#[test]
+fn a_tag_is_its_version_and_a_range_all_that_satisfy_it() {
+    let (upstream, _folder, espejo) = setting();
+    let url = upstream.url();
+    let many = Package::new("tidy-list")
+        .version("1.0.0")
+        .version("1.1.0")
+        .version("2.0.0")
+        .version("3.0.0-rc.1")
+        .tag("next", "3.0.0-rc.1")
+        .tag("latest", "2.0.0");
+    upstream.publish(&many);
+    let fetched = |version: &str| upstream.count(&many.tarball_path(version));
+    espejo.run(&["sync", "--upstream", &url, "tidy-list@next"]).expect(0);
+    assert_eq!(fetched("3.0.0-rc.1"), 1);
+    assert_eq!(fetched("2.0.0"), 0);
+    // The document is here by now: what is in the database says the same.
+    let ended = espejo.run(&["sync", "tidy-list@^1.0.0"]).expect(0);
+    assert!(ended.stdout.contains("2 new, 1 already here"), "{}", ended.stdout);
+    assert_eq!([fetched("1.0.0"), fetched("1.1.0"), fetched("2.0.0")], [1, 1, 0]);
+    let nothing = espejo.run(&["sync", "tidy-list@beta"]).expect(3);
+    assert!(nothing.stderr.contains("tidy-list@beta"), "{}", nothing.stderr);
+    espejo.run(&["sync", "tidy-list@latest", "tidy-list@1.0.0"]).expect(0);
+    assert_eq!([fetched("1.0.0"), fetched("2.0.0")], [1, 1]);
 }
 
 #[test]
@@ -95,6 +126,27 @@ async fn commands_speak_to_the_running_server() {
     serving.signal(rustix::process::Signal::TERM);
     assert_eq!(serving.wait(), Some(0), "SIGTERM ends it in order");
     espejo.run(&["status"]).expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_by_a_running_server_mends_what_is_named_and_nothing_else() {
+    let (upstream, folder, espejo) = setting();
+    let lamp = Package::new("lamp").version("1.0.0").version("1.1.0");
+    let _serving = espejo.serve(&upstream.url());
+    espejo.run(&["sync", "lamp", "@garden/ui"]).expect(0);
+    let data = folder.path().join("espejo-data");
+    for version in ["1.0.0", "1.1.0"] {
+        rot(&data, &lamp.get(version).tarball);
+    }
+    espejo.run(&["verify", "--repair", "@garden/ui"]).expect(6);
+    assert_eq!(upstream.count(&lamp.tarball_path("1.0.0")), 1, "nothing of it was named");
+    espejo.run(&["verify", "--repair", "lamp@1.0.0"]).expect(0);
+    let report = espejo.run(&["verify", "--json"]).expect(6).lines().pop().expect("a summary");
+    assert_eq!(report["damaged"][0]["version"], "1.1.0", "{report}");
+    assert_eq!(report["damaged"].as_array().map(Vec::len), Some(1), "{report}");
+    espejo.run(&["verify", "--repair"]).expect(0);
+    espejo.run(&["verify"]).expect(0);
+    espejo.run(&["verify", "--repair", ".."]).expect(2);
 }
 
 #[test]

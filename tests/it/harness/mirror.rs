@@ -1,6 +1,7 @@
 //! A whole mirror in this process: store, engine and server as they ship, on scratch data.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -331,4 +332,19 @@ pub fn files(folder: &Path, wanted: impl Fn(&str) -> bool + Copy) -> Vec<std::pa
         }
     }
     found
+}
+
+/// Flips one bit in the middle of these bytes, wherever on the disk they are.
+pub fn rot(folder: &Path, bytes: &[u8]) {
+    for path in files(&folder.join("blobs"), |_| true) {
+        let content = std::fs::read(&path).expect("a file");
+        let found = content.windows(bytes.len()).position(|window| window == bytes);
+        if let Some(at) = found {
+            let middle = at + bytes.len() / 2;
+            let file = std::fs::OpenOptions::new().write(true).open(&path).expect("a file");
+            file.write_all_at(&[content[middle] ^ 1], middle as u64).expect("a byte");
+            return;
+        }
+    }
+    panic!("the bytes are nowhere on the disk");
 }

@@ -12,7 +12,7 @@ mod upstream_http;
 pub use child::{Espejo, Finished};
 pub use client::Request;
 pub use middle::{Proxy, TlsFront};
-pub use mirror::{TestMirror, files};
+pub use mirror::{TestMirror, files, rot};
 pub use package::{Package, Version, gzip, noise, shasum, sri};
 pub use upstream::{Asked, FakeUpstream, Fault};
 

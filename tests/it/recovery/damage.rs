@@ -1,13 +1,10 @@
 //! Bytes that rot: `verify` finds them, nobody is served them, `--repair` brings them back.
 
-use std::os::unix::fs::FileExt;
-use std::path::Path;
-
 use serde_json::Value;
 
 use super::oracle::{Expect, compare};
 use super::{left_out, names, packages};
-use crate::harness::{Espejo, FakeUpstream, files};
+use crate::harness::{Espejo, FakeUpstream, files, rot};
 
 /// A data folder with all packages in it, no program running.
 fn synced(upstream: &FakeUpstream) -> (tempfile::TempDir, Espejo) {
@@ -21,21 +18,6 @@ fn synced(upstream: &FakeUpstream) -> (tempfile::TempDir, Espejo) {
     arguments.extend(names(&all).into_iter().map(str::to_owned));
     espejo.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).expect(0);
     (folder, espejo)
-}
-
-/// Flips one bit in the middle of these bytes, wherever on the disk they are.
-fn rot(folder: &Path, bytes: &[u8]) {
-    for path in files(&folder.join("blobs"), |_| true) {
-        let content = std::fs::read(&path).expect("a file");
-        let found = content.windows(bytes.len()).position(|window| window == bytes);
-        if let Some(at) = found {
-            let middle = at + bytes.len() / 2;
-            let file = std::fs::OpenOptions::new().write(true).open(&path).expect("a file");
-            file.write_all_at(&[content[middle] ^ 1], middle as u64).expect("a byte");
-            return;
-        }
-    }
-    panic!("the bytes are nowhere on the disk");
 }
 
 fn damaged(report: &Value) -> Vec<(String, String)> {

@@ -51,6 +51,32 @@ async fn requests_for_a_waiting_package_are_one_task() {
     mirror.finish().await;
 }
 
+/// Claims come in gulps, so a worker has tasks in hand that it has not begun.
+#[tokio::test]
+async fn a_task_that_is_claimed_and_not_begun_takes_new_requests_in() {
+    let mirror = TestMirror::builder()
+        .packages(&[package("busy"), package("lamp")])
+        .engine(|settings| settings.workers = 1)
+        .start()
+        .await;
+    let gate = mirror.upstream.gate("/busy");
+    let rows = mirror.enqueue(&["busy", "lamp"], &options()).await;
+    mirror.upstream.wait_for("/busy", 1).await;
+    until("lamp to be claimed", || async {
+        (mirror.task(rows[1].id).await.state == TaskState::Processing).then_some(())
+    })
+    .await;
+    let forced = TaskOptions { force: true, ..options() };
+    let again = mirror.enqueue(&["lamp"], &forced).await;
+    assert_eq!(again[0].id, rows[1].id);
+    assert!(again[0].options.force, "what was asked later is done too");
+    drop(gate);
+    let ended = mirror.ended(rows[1].id).await;
+    assert_eq!((ended.state, ended.attempts), (TaskState::Success, 1));
+    assert_eq!(mirror.upstream.count("/lamp"), 1);
+    mirror.finish().await;
+}
+
 #[tokio::test]
 async fn people_go_before_feeds_and_feeds_before_sweeps() {
     let names = ["sweep", "feed", "person"];

@@ -245,7 +245,9 @@ async fn follow_commits(
 ) {
     loop {
         match events.recv().await {
-            Ok(EngineEvent::Committed { name, .. }) => generations.raise(&name),
+            Ok(EngineEvent::Committed { name, .. } | EngineEvent::BlocksChanged { name }) => {
+                generations.raise(&name);
+            }
             Ok(_) => {}
             Err(RecvError::Lagged(_)) => generations.raise_all(),
             Err(RecvError::Closed) => return,

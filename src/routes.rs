@@ -15,7 +15,9 @@ use crate::control;
 use crate::control::messages::PREFIX;
 use crate::error::ApiError;
 use crate::extract::body::drain;
-use crate::handlers::{dist_tag, feed, health, home, manifest, packument, tarball, unserved};
+use crate::handlers::{
+    dist_tag, feed, health, home, manifest, packument, signing, tarball, unserved,
+};
 
 /// The registry.
 pub fn registry(config: &mut ServiceConfig) {
@@ -26,6 +28,8 @@ pub fn registry(config: &mut ServiceConfig) {
         .service(read("/metrics", health::get_metrics))
         .service(read("/whoami", unserved::get_whoami))
         .service(read("/all", unserved::get_all))
+        .service(read("/npm/v1/keys", signing::get_keys))
+        .service(read("/npm/v1/attestations/{spec:.*}", signing::get_attestations))
         .service(web::resource("/package/{rest:.*}").to(package_api))
         .service(web::resource("/npm/v1/security/{rest:.*}").to(unserved::any_security))
         .default_service(web::to(below_dash));

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use npm::{
-    ExpectedDigest, ManifestDigest, PackageName, PackumentScan, PackumentShape, VersionEntry,
-    VersionFacts, canonical_tarball_file,
+    ExpectedDigest, Keyring, ManifestDigest, PackageName, PackumentScan, PackumentShape,
+    SignatureVerdict, VersionEntry, VersionFacts, canonical_tarball_file,
 };
 use percent_encoding::percent_decode_str;
 use store::versions::VersionRow;
@@ -66,11 +66,23 @@ pub struct DocumentPlan {
     pub status: PackageStatus,
     /// Versions in the document.
     pub total: usize,
+    /// Some known version has the same manifest and another verdict on its signature.
+    pub judged_anew: bool,
+}
+
+impl DocumentPlan {
+    /// Whether some signature names a key that is not listed.
+    #[must_use]
+    pub fn lacks_a_key(&self) -> bool {
+        self.versions.iter().any(|row| row.signature == Some(SignatureVerdict::UnknownKey))
+    }
 }
 
 /// Compares a scanned document with the known rows of its package.
 ///
 /// `known` holds all rows, removed ones too: a version that comes back meets its old digest.
+/// Without a keyring no signature is judged; else those of versions that are new, changed, or
+/// could not be judged by the keys known before.
 ///
 /// # Errors
 /// [`RefusedDocument`] when it is not this package's document.
@@ -78,10 +90,14 @@ pub fn plan_document(
     name: &PackageName,
     scan: &PackumentScan<'_>,
     known: &[VersionRow],
+    keys: Option<&Keyring>,
 ) -> Result<DocumentPlan, RefusedDocument> {
     let status = accept(name, scan)?;
     let mut planning = Planning {
         name,
+        scan,
+        keys,
+        judged_anew: false,
         known: known.iter().map(|row| (row.version.as_str(), row)).collect(),
         alarms: Vec::new(),
         dependencies: Vec::new(),
@@ -97,6 +113,7 @@ pub fn plan_document(
         .collect();
     let (alarms, dependencies) = (planning.alarms, planning.dependencies);
     let added_version = planning.added.map(str::to_owned);
+    let judged_anew = planning.judged_anew;
     Ok(DocumentPlan {
         versions,
         removed,
@@ -108,6 +125,7 @@ pub fn plan_document(
         added_version,
         status,
         total: scan.versions.len(),
+        judged_anew,
     })
 }
 
@@ -139,8 +157,11 @@ fn accept(name: &PackageName, scan: &PackumentScan<'_>) -> Result<PackageStatus,
     }
 }
 
-struct Planning<'a> {
+struct Planning<'a, 'd> {
     name: &'a PackageName,
+    scan: &'a PackumentScan<'d>,
+    keys: Option<&'a Keyring>,
+    judged_anew: bool,
     known: HashMap<&'a str, &'a VersionRow>,
     alarms: Vec<String>,
     dependencies: Vec<String>,
@@ -148,13 +169,14 @@ struct Planning<'a> {
     added: Option<&'a str>,
 }
 
-impl<'a> Planning<'a> {
+impl<'a> Planning<'a, '_> {
     /// The row of one version, `None` when it is known as it stands.
     fn version(&mut self, entry: &'a VersionEntry<'_>) -> Option<VersionChange> {
         let manifest = entry.digest();
         let known = self.known.get(&*entry.key).copied();
-        if known.is_some_and(|row| row.manifest == manifest && row.removed_at_ms.is_none()) {
-            return None;
+        let same = known.filter(|row| row.manifest == manifest && row.removed_at_ms.is_none());
+        if let Some(row) = same {
+            return self.judged_anew(entry, row);
         }
         let facts = match entry.facts() {
             Ok(facts) => facts,
@@ -169,6 +191,14 @@ impl<'a> Planning<'a> {
             self.collect_dependencies(&facts);
         }
         let mut change = self.row(entry, manifest, &facts);
+        change.signature = self.judge(entry, &facts);
+        if change.signature == Some(SignatureVerdict::Invalid) {
+            let (name, version) = (self.name, &change.version);
+            self.alarms.push(format!(
+                "the registry signature of {name}@{version} is wrong: its name, version or \
+                 integrity is not what was signed"
+            ));
+        }
         let announced =
             ExpectedDigest::from_dist(facts.integrity.as_deref(), facts.shasum.as_deref());
         match known {
@@ -179,6 +209,32 @@ impl<'a> Planning<'a> {
             fail(&mut change, String::from("the document names no tarball (dist.tarball)"));
         }
         Some(change)
+    }
+
+    fn judge(
+        &self,
+        entry: &VersionEntry<'_>,
+        facts: &VersionFacts<'_>,
+    ) -> Option<SignatureVerdict> {
+        let published_at = self.scan.published_at(&entry.key);
+        let (name, integrity) = (self.name.as_str(), facts.integrity.as_deref());
+        let keys = self.keys?;
+        Some(keys.judge(name, &entry.key, integrity, &facts.signatures, published_at))
+    }
+
+    /// A version whose manifest is the same is only looked at again when its signature was
+    /// never judged, or by fewer keys.
+    fn judged_anew(&mut self, entry: &VersionEntry<'_>, row: &VersionRow) -> Option<VersionChange> {
+        let open = row.signature.is_none_or(SignatureVerdict::depends_on_keys);
+        if !open || self.keys.is_none_or(Keyring::is_empty) {
+            return None;
+        }
+        let verdict = self.judge(entry, &entry.facts().ok()?);
+        if verdict == row.signature {
+            return None;
+        }
+        self.judged_anew = true;
+        Some(VersionChange { signature: verdict, ..VersionChange::from(row) })
     }
 
     fn row(
@@ -200,6 +256,7 @@ impl<'a> Planning<'a> {
             blob: None,
             size_bytes: None,
             reason: None,
+            signature: None,
         }
     }
 
@@ -310,7 +367,7 @@ mod tests {
     }
 
     fn plan(body: &str, known: &[VersionRow]) -> Result<DocumentPlan, RefusedDocument> {
-        plan_document(&name(), &PackumentScan::parse(body.as_bytes()).unwrap(), known)
+        plan_document(&name(), &PackumentScan::parse(body.as_bytes()).unwrap(), known, None)
     }
 
     fn row(change: &VersionChange, state: VersionState) -> VersionRow {
@@ -325,6 +382,7 @@ mod tests {
             size_bytes: None,
             reason: None,
             removed_at_ms: None,
+            signature: None,
         }
     }
 

@@ -15,7 +15,7 @@ use store::{Store, TaskState};
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, broadcast, oneshot};
 
-use crate::committer::{Committer, Drain};
+use crate::committer::{CommitError, Committer, Drain, Write};
 use crate::credit::ByteCredits;
 use crate::events::{EVENT_BUFFER, EngineEvent};
 use crate::handle::{EngineError, EngineHandle, Shared};
@@ -24,7 +24,9 @@ use crate::log_writer::{FlushLogs, LogWriter, TaskLogs};
 use crate::metadata_writer::MetadataWriter;
 use crate::parking::Parking;
 use crate::registry_sync::{JobDeps, JobLimits, QueueAddresses, RegistrySync, StopClaiming};
+use crate::rules::Rules;
 use crate::settings::EngineSettings;
+use crate::signing_keys::{SigningKeys, WriteRows};
 use crate::task_queue::{RegisterPuller, TaskQueue};
 use crate::upstream::Upstream;
 use crate::upstream_slot::UpstreamSlot;
@@ -59,8 +61,9 @@ impl Drop for OwnRuntime {
     }
 }
 
-/// The addresses of all actors.
+/// The addresses of all actors, and what they were given in common.
 pub(crate) struct Addresses {
+    pub(crate) rules: Rules,
     pub(crate) committer: Addr<Committer>,
     pub(crate) queue: Addr<TaskQueue>,
     pub(crate) logs: Addr<LogWriter>,
@@ -176,6 +179,12 @@ pub(crate) struct Parts {
     pub(crate) runtime: tokio::runtime::Handle,
 }
 
+impl Parts {
+    pub(crate) fn tell(&self, event: EngineEvent) {
+        let _ = self.events.send(event);
+    }
+}
+
 impl Common {
     fn into_parts(self) -> Parts {
         Parts {
@@ -224,9 +233,10 @@ fn start_actors(settings: &EngineSettings, common: &Common) -> Addresses {
         let (committer, common) = (committer.clone().recipient(), common.clone());
         move |_| LogWriter::new(committer, common.store, common.logs)
     });
-    let syncs = start_syncs(settings, common, &committer, &queue);
+    let rules = rules(settings, common, &committer);
+    let syncs = start_syncs(settings, common, &committer, &queue, &rules);
     let janitor = start_janitor(settings, common, &committer, &syncs);
-    Addresses { committer, queue, logs, janitor, syncs }
+    Addresses { rules, committer, queue, logs, janitor, syncs }
 }
 
 fn start_syncs(
@@ -234,11 +244,12 @@ fn start_syncs(
     common: &Common,
     committer: &Addr<Committer>,
     queue: &Addr<TaskQueue>,
+    rules: &Rules,
 ) -> Vec<Addr<RegistrySync>> {
     if !settings.work_on_tasks {
         return Vec::new();
     }
-    let deps = job_deps(settings, common, committer, queue);
+    let deps = job_deps(settings, common, committer, queue, rules.clone());
     let addresses = QueueAddresses {
         claim: queue.clone().recipient(),
         claim_these: queue.clone().recipient(),
@@ -263,6 +274,7 @@ fn job_deps(
     common: &Common,
     committer: &Addr<Committer>,
     queue: &Addr<TaskQueue>,
+    rules: Rules,
 ) -> JobDeps {
     JobDeps {
         registry: Arc::from(DEFAULT_REGISTRY),
@@ -280,9 +292,26 @@ fn job_deps(
             max_attempts: settings.max_attempts,
             max_tarball_bytes: settings.max_tarball_bytes,
         },
+        rules,
         runtime: common.runtime.clone(),
         panicked: Arc::new(AtomicU64::new(0)),
     }
+}
+
+fn rules(settings: &EngineSettings, common: &Common, committer: &Addr<Committer>) -> Rules {
+    let keys = SigningKeys::new(common.store.clone(), write_rows(committer));
+    Rules { policy: settings.policy.clone(), keys }
+}
+
+/// The way of rare writes for those who are no actors.
+pub(crate) fn write_rows(committer: &Addr<Committer>) -> WriteRows {
+    let write = committer.clone().recipient::<Write>();
+    Arc::new(move |rows| {
+        let write = write.clone();
+        Box::pin(async move {
+            write.send(Write { write: rows }).await.unwrap_or(Err(CommitError::Restarted))
+        })
+    })
 }
 
 fn start_janitor(

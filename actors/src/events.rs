@@ -66,6 +66,11 @@ pub enum EngineEvent {
         /// The package.
         name: PackageName,
     },
+    /// What is withheld of a package changed.
+    BlocksChanged {
+        /// The package.
+        name: PackageName,
+    },
     /// Fetching stopped for now.
     Parked {
         /// Why.

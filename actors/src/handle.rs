@@ -5,20 +5,27 @@ use std::time::Duration;
 
 use actix::dev::ToEnvelope;
 use actix::{Handler, Message};
+use bytes::Bytes;
 use npm::{PackageName, Sha512Digest};
 use store::blobs::BlobLocation;
+use store::blocks;
 use store::tasks::{self, NewTask, TaskOptions, TaskRow};
-use store::{Committed, Keeping, PackageChange, Store, StoreError, TaskFailure, TaskId, WriteFn};
-use tokio::sync::broadcast;
+use store::{
+    BlockKind, Committed, Keeping, PackageChange, Store, StoreError, TaskFailure, TaskId, WriteFn,
+};
+use tokio::sync::{broadcast, oneshot};
 
+use crate::attestations;
 use crate::committer::{Commit, CommitError, DescribeCommitter, Write};
-use crate::engine::{Addresses, DEFAULT_REGISTRY, Parts};
+use crate::engine::{Addresses, DEFAULT_REGISTRY, Parts, write_rows};
 use crate::events::{EngineEvent, SyncSummary};
 use crate::fetch_through::{FetchThrough, FetchThroughDeps, MissDocument, MissError, TarballFetch};
 use crate::janitor::DescribeJanitor;
 use crate::log_writer::{DescribeLogWriter, ReadLog};
+use crate::policy::SyncPolicy;
 use crate::registry_sync::DescribeRegistrySync;
 use crate::settings::EngineSettings;
+use crate::signing_keys::Keys;
 use crate::status::EngineStatus;
 use crate::task_queue::{CancelTask, DescribeTaskQueue, EnqueueTasks, RetryTask, WakeUp};
 use crate::upstream::{Upstream, UpstreamError, UpstreamSettings};
@@ -76,6 +83,7 @@ impl Shared {
             negative_for: settings.negative_for,
             max_tarball_bytes: settings.max_tarball_bytes,
             parked: Arc::new(move || parking.reason()),
+            rules: addresses.rules.clone(),
         });
         Self { addresses, parts, fetch, mirror_misses: settings.mirror_misses }
     }
@@ -247,6 +255,89 @@ impl EngineHandle {
         version: &str,
     ) -> Result<(Sha512Digest, BlobLocation), MissError> {
         self.shared.fetch.fetch_tarball_stored(name, version).await
+    }
+
+    /// The signing keys that the upstream listed, every one it ever did.
+    ///
+    /// # Errors
+    /// When it cannot be asked and nothing is known, or there is none.
+    pub async fn signing_keys(&self) -> Result<Arc<Keys>, MissError> {
+        let upstream = self.upstream().ok_or_else(MissError::no_upstream)?;
+        let keys = self.addresses().rules.keys.clone();
+        let current = self.on_runtime(async move { Ok(keys.current(&upstream).await) }).await?;
+        match &current.failure {
+            Some(failure) => Err(failure.clone().into()),
+            None => Ok(current),
+        }
+    }
+
+    /// The attestations of a version as upstream has them; `None` when there are none.
+    ///
+    /// # Errors
+    /// When upstream cannot be asked and nothing is held.
+    pub async fn attestations(
+        &self,
+        name: &PackageName,
+        version: &str,
+    ) -> Result<Option<Bytes>, MissError> {
+        let (store, upstream) = (self.store().clone(), self.upstream());
+        let write = write_rows(&self.addresses().committer);
+        let (name, version) = (name.clone(), version.to_owned());
+        self.on_runtime(async move {
+            attestations::find(&store, &write, upstream, &name, &version).await
+        })
+        .await
+    }
+
+    /// Withholds a version, or with [`WHOLE_PACKAGE`](store::blocks::WHOLE_PACKAGE) all of them;
+    /// in effect when it answers.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    pub async fn block(
+        &self,
+        name: &PackageName,
+        version: &str,
+        reason: &str,
+    ) -> Result<(), EngineError> {
+        let (of, version, reason) = (name.clone(), version.to_owned(), reason.to_owned());
+        self.write(Box::new(move |rows| {
+            blocks::add(rows, &of, &version, BlockKind::Admin, &reason)
+        }))
+        .await?;
+        self.shared.parts.tell(EngineEvent::BlocksChanged { name: name.clone() });
+        Ok(())
+    }
+
+    /// Ends a block, whoever made it; `false` when there was none.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    pub async fn unblock(&self, name: &PackageName, version: &str) -> Result<bool, EngineError> {
+        let (of, version) = (name.clone(), version.to_owned());
+        let (found, was_found) = oneshot::channel();
+        self.write(Box::new(move |rows| {
+            // the caller may have gone; the block ends all the same
+            let _ = found.send(blocks::remove(rows, &of, &version, None)?);
+            Ok(())
+        }))
+        .await?;
+        self.shared.parts.tell(EngineEvent::BlocksChanged { name: name.clone() });
+        Ok(was_found.await.unwrap_or(false))
+    }
+
+    /// What the operator decided about signatures and removals.
+    pub fn policy(&self) -> &SyncPolicy {
+        &self.addresses().rules.policy
+    }
+
+    /// Upstream requests run on the engine's runtime, whoever waits for them.
+    async fn on_runtime<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, MissError>> + Send + 'static,
+    ) -> Result<T, MissError> {
+        let done = self.shared.parts.runtime.spawn(work).await;
+        done.unwrap_or_else(|_| Err(MissError::unavailable("the engine is being stopped")))
     }
 
     fn mirror_later(&self, name: PackageName) {

@@ -2,7 +2,7 @@
 //!
 //! Syncs and misses make the same rows because both come here.
 
-use npm::{PackageName, PackumentScan, Sha512Digest};
+use npm::{Keyring, PackageName, PackumentScan, Sha512Digest};
 use store::packages::{self, PackageRow};
 use store::versions::{self, VersionRow};
 use store::{DocumentChange, Keeping, PackageChange, Store, StoreError, Validators};
@@ -65,6 +65,8 @@ impl Known {
             task: None,
             cause,
             alarms: Vec::new(),
+            gone: None,
+            revise: false,
         }
     }
 
@@ -72,13 +74,17 @@ impl Known {
     ///
     /// # Errors
     /// When it cannot be read or is not this package's document.
-    pub(crate) fn plan(&self, fetched: &FetchedDocument) -> Result<DocumentPlan, UnusableDocument> {
+    pub(crate) fn plan(
+        &self,
+        fetched: &FetchedDocument,
+        keys: Option<&Keyring>,
+    ) -> Result<DocumentPlan, UnusableDocument> {
         in_place(fetched.body.len(), || {
             let name = &self.name;
             let scan = PackumentScan::parse(&fetched.body).map_err(|error| {
                 UnusableDocument(format!("the document of {name} cannot be read: {error}"))
             })?;
-            plan_document(name, &scan, &self.versions)
+            plan_document(name, &scan, &self.versions, keys)
                 .map_err(|refused| UnusableDocument(refused.to_string()))
         })
     }
@@ -114,6 +120,7 @@ impl Known {
         change.versions = plan.versions;
         change.removed_versions = plan.removed;
         change.alarms = plan.alarms;
+        change.revise = plan.judged_anew;
         Ok(change)
     }
 }

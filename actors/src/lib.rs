@@ -26,6 +26,7 @@
     )
 )]
 
+mod attestations;
 pub mod change_builder;
 pub mod clock;
 pub mod committer;
@@ -39,8 +40,11 @@ mod known;
 pub mod log_writer;
 pub mod metadata_writer;
 mod parking;
+pub mod policy;
 pub mod registry_sync;
+pub mod rules;
 pub mod settings;
+pub mod signing_keys;
 pub mod status;
 mod supervision;
 pub mod task_queue;
@@ -51,5 +55,6 @@ pub use engine::{DEFAULT_REGISTRY, Engine};
 pub use events::{EngineEvent, SyncSummary};
 pub use fetch_through::{MissDocument, MissError, TarballFetch};
 pub use handle::{EngineError, EngineHandle};
+pub use policy::{RemovedPolicy, SignaturePolicy, SyncPolicy};
 pub use settings::EngineSettings;
 pub use status::EngineStatus;

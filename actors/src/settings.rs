@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::policy::SyncPolicy;
 use crate::upstream::{MAX_TARBALL_BYTES, UpstreamSettings};
 
 /// Settings of one engine.
@@ -26,6 +27,8 @@ pub struct EngineSettings {
     pub data_folder: Option<PathBuf>,
     /// Tarballs above this are skipped, in bytes (`sync.max_tarball`).
     pub max_tarball_bytes: u64,
+    /// What becomes of wrong signatures and of what upstream takes away.
+    pub policy: SyncPolicy,
     /// Whether what arrives by a miss is mirrored in full afterwards (`sync.mode = all`).
     pub mirror_misses: bool,
     /// Whether tasks of the queue are worked on; a process that only serves does not.
@@ -46,6 +49,7 @@ impl Default for EngineSettings {
             keep_free_bytes: 0,
             data_folder: None,
             max_tarball_bytes: MAX_TARBALL_BYTES,
+            policy: SyncPolicy::default(),
             mirror_misses: false,
             work_on_tasks: true,
             worker_name: format!("{}-{}", std::process::id(), uuid::Uuid::now_v7().simple()),

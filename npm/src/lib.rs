@@ -28,6 +28,7 @@ pub mod name;
 pub mod packument;
 pub mod path;
 pub mod render;
+pub mod signature;
 pub mod version;
 
 pub use change::{Change, ChangesPage, Folded, PageError, Seq};
@@ -41,7 +42,8 @@ pub use name::{NameError, PackageName};
 pub use packument::{PackumentScan, PackumentShape, ScanError, VersionEntry};
 pub use path::PackagePath;
 pub use render::{
-    PackumentForm, RenderOptions, canonical_tarball_file, render_manifest, render_packument,
-    version_of_tarball_file,
+    PackumentForm, RenderOptions, attestations_path_of, canonical_tarball_file, render_manifest,
+    render_packument, shown_tags, version_of_tarball_file,
 };
+pub use signature::{Keyring, SignatureVerdict, SigningKey};
 pub use version::{SpecError, compare_versions, resolve_all, resolve_spec};

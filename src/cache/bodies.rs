@@ -22,6 +22,7 @@ use super::fresh::FreshKey;
 use super::packages::Package;
 use super::render::{Made, MakeError, Source, Wanted};
 use super::verified::Verified;
+use super::withheld::Hidden;
 use super::work_pool::WorkPool;
 use crate::base_url::Base;
 use crate::error::ApiError;
@@ -142,15 +143,21 @@ impl Bodies {
         etag: Option<&str>,
         wanted: Wanted,
         base: &Arc<Base>,
+        hidden: &Hidden,
     ) -> Result<Arc<Body>, NoBody> {
         let source = Source::Body(document.clone());
-        let Some(base_id) = base.id else {
-            return self.jobs.make(name, source, &wanted, &base.url).await.map(Body::in_memory);
+        let base_id = match base.id {
+            Some(base_id) if hidden.is_empty() => base_id,
+            _ => {
+                let made = self.jobs.make(name, source, &wanted, &base.url, hidden);
+                return made.await.map(Body::in_memory);
+            }
         };
         let key = FreshKey::new(name, etag, document.len() as u64, base_id, wanted);
         let (jobs, base) = (Arc::clone(&self.jobs), Arc::clone(base));
         let fetch = self.runtime.spawn(async move {
-            let job = jobs.make(key.name(), source, key.wanted(), &base.url);
+            let nothing = Hidden::default();
+            let job = jobs.make(key.name(), source, key.wanted(), &base.url, &nothing);
             jobs.fresh.get_or_make(&key, async { job.await.map(Body::in_memory) }).await
         });
         fetch.await.map_err(|error| NoBody::internal(&error))?
@@ -196,7 +203,8 @@ impl Bodies {
         base: &Arc<Base>,
     ) -> Result<Arc<Body>, NoBody> {
         let source = self.jobs.read_document(package).await?;
-        self.jobs.make(&package.name, source, &wanted, &base.url).await.map(Body::in_memory)
+        let made = self.jobs.make(&package.name, source, &wanted, &base.url, &package.hidden);
+        made.await.map(Body::in_memory)
     }
 }
 

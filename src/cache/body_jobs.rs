@@ -15,12 +15,10 @@ use super::fresh::{FreshDocuments, FreshKey};
 use super::packages::Package;
 use super::render::{Made, Source, Wanted, make};
 use super::verified::Verified;
+use super::withheld::Hidden;
 use super::work_pool::WorkPool;
 use crate::base_url::Base;
 use crate::error::ApiError;
-
-/// Blocks and holds will raise it; a rendering made under another epoch is another rendering.
-const POLICY_EPOCH: i64 = 0;
 
 /// What making a body needs.
 pub(super) struct BodyJobs {
@@ -44,22 +42,31 @@ impl BodyJobs {
         wanted: &Wanted,
         base: &Base,
     ) -> Result<Arc<Body>, NoBody> {
-        let Some(key) = rendering_key(package, wanted, base) else {
+        let Some(key) = self.rendering_key(package, wanted, base) else {
             let source = self.read_document(package).await?;
-            return self.make(&package.name, source, wanted, &base.url).await.map(Body::in_memory);
+            let made = self.make(&package.name, source, wanted, &base.url, &package.hidden);
+            return made.await.map(Body::in_memory);
         };
         if let Some(body) = self.find(&key).await {
             return Ok(Arc::new(body));
         }
-        let fresh = FreshKey::of_package(package, base.id.unwrap_or(0), wanted.clone());
-        let made = match self.fresh.take(&fresh).await {
+        let made = match self.take_fresh(package, wanted, base).await {
             Some(made) => made,
             None => {
                 let source = self.read_document(package).await?;
-                self.make(&package.name, source, wanted, &base.url).await?
+                self.make(&package.name, source, wanted, &base.url, &package.hidden).await?
             }
         };
         self.keep(key, made).await
+    }
+
+    /// What was rendered for the first reader was rendered whole.
+    async fn take_fresh(&self, package: &Package, wanted: &Wanted, base: &Base) -> Option<Made> {
+        if !package.hidden.is_empty() {
+            return None;
+        }
+        let key = FreshKey::of_package(package, base.id.unwrap_or(0), wanted.clone());
+        self.fresh.take(&key).await
     }
 
     async fn find(&self, key: &RenderingKey) -> Option<Body> {
@@ -121,16 +128,37 @@ impl BodyJobs {
         })
     }
 
+    /// Only whole packuments are kept on disk: a manifest is a slice of one.
+    fn rendering_key(
+        &self,
+        package: &Package,
+        wanted: &Wanted,
+        base: &Base,
+    ) -> Option<RenderingKey> {
+        let Wanted::Packument(form, encoding) = wanted else { return None };
+        Some(RenderingKey {
+            package_id: package.id,
+            revision: package.revision,
+            form: form.as_str(),
+            encoding: encoding.as_str(),
+            base: base.url.clone(),
+            // blocks raise the revision; what `sync.signatures` hides depends on the setting
+            policy_epoch: i64::from(self.engine.policy().withholds(None)),
+        })
+    }
+
     pub(super) async fn make(
         &self,
         name: &PackageName,
         source: Source,
         wanted: &Wanted,
         base_url: &str,
+        hidden: &Hidden,
     ) -> Result<Made, NoBody> {
         let body_bytes = source.body_bytes();
         let (name, wanted, base_url) = (name.clone(), wanted.clone(), base_url.to_owned());
-        let made = move || make(&source, &name, &wanted, &base_url);
+        let hidden = Arc::clone(hidden);
+        let made = move || make(&source, &name, &wanted, &base_url, &hidden);
         let made = self.pool.run(body_bytes, made).await.map_err(NoBody::Failed)??;
         self.made.fetch_add(1, Ordering::Relaxed);
         Ok(made)
@@ -184,19 +212,6 @@ async fn store_rendering(
     });
     engine.write(write).await?;
     Ok((digest, location))
-}
-
-/// Only whole packuments are kept on disk: a manifest is a slice of one.
-fn rendering_key(package: &Package, wanted: &Wanted, base: &Base) -> Option<RenderingKey> {
-    let Wanted::Packument(form, encoding) = wanted else { return None };
-    Some(RenderingKey {
-        package_id: package.id,
-        revision: package.revision,
-        form: form.as_str(),
-        encoding: encoding.as_str(),
-        base: base.url.clone(),
-        policy_epoch: POLICY_EPOCH,
-    })
 }
 
 impl Source {

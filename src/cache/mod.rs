@@ -15,4 +15,5 @@ pub mod packages;
 pub mod render;
 pub mod tarballs;
 pub mod verified;
+pub mod withheld;
 pub mod work_pool;

@@ -16,6 +16,7 @@ use store::packages::{self, DocumentRef, PackageRow};
 use store::{PackageStatus, Validators};
 
 use super::generations::{Generations, Seen};
+use super::withheld::{Hidden, Withheld, blocked};
 use crate::error::ApiError;
 
 /// States kept; about 500 bytes each.
@@ -40,6 +41,8 @@ pub struct Package {
     pub validators: Validators,
     /// When upstream was last asked, unix milliseconds.
     pub checked_at_ms: i64,
+    /// Versions that are not shown.
+    pub hidden: Hidden,
     asked_at_ms: AtomicI64,
     seen: Seen,
 }
@@ -142,15 +145,23 @@ impl Packages {
 
     async fn load(&self, name: &PackageName) -> Result<Arc<Package>, NoPackage> {
         let seen = self.generations.look(name);
-        let wanted = name.clone();
-        let row = self.engine.store().read(move |rows| packages::find(rows, &wanted)).await;
-        let row = row.map_err(|error| NoPackage::Failed(error.into()))?;
-        row.and_then(|row| package(row, seen)).map(Arc::new).ok_or(NoPackage::NotHere)
+        let (wanted, engine) = (name.clone(), self.engine.clone());
+        let read = self.engine.store().read(move |rows| {
+            let row = packages::find(rows, &wanted)?;
+            let withheld = Withheld::read(rows, engine.policy(), &wanted, row.as_ref())?;
+            Ok((row, withheld))
+        });
+        let (row, withheld) = read.await.map_err(|error| NoPackage::Failed(error.into()))?;
+        if let Some(block) = &withheld.package {
+            return Err(NoPackage::Failed(blocked(name, block)));
+        }
+        let hidden = Arc::new(withheld.versions);
+        row.and_then(|row| package(row, hidden, seen)).map(Arc::new).ok_or(NoPackage::NotHere)
     }
 }
 
 /// A row without a document, or whose document lists nothing, is as good as none.
-fn package(row: PackageRow, seen: Seen) -> Option<Package> {
+fn package(row: PackageRow, hidden: Hidden, seen: Seen) -> Option<Package> {
     let document = row.document.filter(|_| row.status != PackageStatus::Emptied)?;
     Some(Package {
         name: row.name,
@@ -159,6 +170,7 @@ fn package(row: PackageRow, seen: Seen) -> Option<Package> {
         document,
         validators: row.validators,
         checked_at_ms: row.checked_at_ms,
+        hidden,
         asked_at_ms: AtomicI64::new(0),
         seen,
     })

@@ -2,6 +2,7 @@
 //!
 //! Pure work without I/O, run by the [`WorkPool`](super::work_pool::WorkPool).
 
+use std::collections::HashSet;
 use std::io::{Read, Write};
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use npm::{
     PackageName, PackumentForm, PackumentScan, RenderOptions, render_manifest, render_packument,
-    resolve_spec,
+    resolve_spec, shown_tags,
 };
 use serde::Serializer;
 use store::DocumentEncoding;
@@ -101,21 +102,25 @@ pub fn make(
     name: &PackageName,
     wanted: &Wanted,
     base_url: &str,
+    hidden: &HashSet<String>,
 ) -> Result<Made, MakeError> {
     let body = unpack(source)?;
     let scan =
         PackumentScan::parse(&body).map_err(|error| MakeError::Damaged(error.to_string()))?;
-    let options = RenderOptions { name, base_url, hidden: &|_| false };
+    let is_hidden = |version: &str| hidden.contains(version);
+    let options = RenderOptions { name, base_url, hidden: &is_hidden };
     let plain = match wanted {
         Wanted::Packument(form, _) => render_packument(&scan, *form, &options),
         Wanted::Manifest(form, spec) => {
+            let tags = shown_tags(&scan, &is_hidden);
             let versions = scan.versions.iter().map(|entry| entry.key.as_ref());
-            let version = resolve_spec(spec, &scan.dist_tags, versions)
+            let versions = versions.filter(|version| !is_hidden(version));
+            let version = resolve_spec(spec, &tags, versions)
                 .map_err(|_| MakeError::BadSpec)?
                 .ok_or(MakeError::NoVersion)?;
             render_manifest(&scan, version, *form, &options).ok_or(MakeError::NoVersion)?
         }
-        Wanted::DistTags => dist_tags(&scan),
+        Wanted::DistTags => dist_tags(&shown_tags(&scan, &is_hidden)),
     };
     Ok(pack(plain, wanted.encoding()))
 }
@@ -164,9 +169,9 @@ fn gzip(plain: &[u8]) -> Bytes {
     packed.into()
 }
 
-fn dist_tags(scan: &PackumentScan<'_>) -> Vec<u8> {
+fn dist_tags(tags: &[(&str, &str)]) -> Vec<u8> {
     let mut body = Vec::new();
-    let tags = scan.dist_tags.iter().map(|(tag, version)| (tag, version));
+    let tags = tags.iter().copied();
     // Strings into a Vec: there is no error to see.
     let written = serde_json::Serializer::new(&mut body).collect_map(tags);
     debug_assert!(written.is_ok());
@@ -186,7 +191,7 @@ mod tests {
     }
 
     fn make_of(source: &Source, wanted: &Wanted) -> Result<Made, MakeError> {
-        make(source, &lamp(), wanted, "http://m")
+        make(source, &lamp(), wanted, "http://m", &HashSet::new())
     }
 
     fn stored(encoding: DocumentEncoding, bytes: Bytes, body_bytes: usize) -> Source {
@@ -203,7 +208,8 @@ mod tests {
         assert_ne!(plain.etag, packed.etag);
         let again = make_of(&source, &Wanted::Packument(form, Encoding::Gzip)).unwrap();
         assert_eq!(again, packed, "the same bytes and tag every time");
-        let other = make(&source, &lamp(), &Wanted::Packument(form, Encoding::Gzip), "http://o");
+        let wanted = Wanted::Packument(form, Encoding::Gzip);
+        let other = make(&source, &lamp(), &wanted, "http://o", &HashSet::new());
         assert_ne!(other.unwrap().etag, packed.etag, "another base, another tag");
     }
 
@@ -244,6 +250,23 @@ mod tests {
         assert_eq!(ask("2.0.0"), Err(MakeError::NoVersion));
         assert_eq!(ask("beta"), Err(MakeError::NoVersion));
         assert_eq!(ask("file:../x"), Err(MakeError::BadSpec));
+    }
+
+    #[test]
+    fn a_hidden_version_is_in_nothing_that_is_made() {
+        let source = Source::Body(Bytes::from_static(BODY.as_bytes()));
+        let hidden = HashSet::from(["1.1.0".to_owned()]);
+        let ask = |wanted: Wanted| make(&source, &lamp(), &wanted, "http://m", &hidden);
+        let form = PackumentForm::Full;
+        let whole = ask(Wanted::Packument(form, Encoding::Identity)).unwrap();
+        let whole: serde_json::Value = serde_json::from_slice(&whole.bytes).unwrap();
+        assert_eq!(whole["dist-tags"]["latest"], "1.0.0");
+        assert!(whole["versions"].get("1.1.0").is_none());
+        assert_eq!(ask(Wanted::Manifest(form, "1.1.0".into())), Err(MakeError::NoVersion));
+        let latest = ask(Wanted::Manifest(form, "latest".into())).unwrap();
+        let latest: serde_json::Value = serde_json::from_slice(&latest.bytes).unwrap();
+        assert_eq!(latest["version"], "1.0.0");
+        assert_eq!(ask(Wanted::DistTags).unwrap().bytes, r#"{"latest":"1.0.0"}"#);
     }
 
     #[test]

@@ -10,9 +10,11 @@ use actors::EngineHandle;
 use moka::future::Cache;
 use npm::{ExpectedDigest, PackageName, Sha512Digest};
 use store::blobs::BlobLocation;
+use store::blocks::WHOLE_PACKAGE;
 use store::versions::{self, TarballRow};
 
 use super::generations::{Generations, Seen};
+use super::withheld::refusal;
 use crate::error::ApiError;
 
 /// Places kept; about 400 bytes each.
@@ -86,12 +88,19 @@ impl Tarballs {
             return Ok(Place::Held(held));
         }
         let seen = self.generations.look(name);
-        let wanted = key.clone();
-        let row = self
-            .engine
-            .store()
-            .read(move |rows| versions::find_by_file(rows, &wanted.name, &wanted.file));
-        let Some(row) = row.await? else { return Ok(Place::Unknown) };
+        let (wanted, engine) = (key.clone(), self.engine.clone());
+        let read = self.engine.store().read(move |rows| {
+            let found = versions::find_by_file(rows, &wanted.name, &wanted.file)?;
+            let row = found.as_ref().map(|found| &found.row);
+            let version = row.map_or(WHOLE_PACKAGE, |row| row.version.as_str());
+            let refused = refusal(rows, engine.policy(), &wanted.name, version, row)?;
+            Ok((found, refused))
+        });
+        let (row, refused) = read.await?;
+        if let Some(refused) = refused {
+            return Err(refused);
+        }
+        let Some(row) = row else { return Ok(Place::Unknown) };
         let place = place(row, seen);
         if let Place::Held(held) = &place {
             self.cache.insert(key, Arc::clone(held)).await;

@@ -152,6 +152,24 @@ pub const SETTINGS: &[Setting] = &[
         "how long \"upstream does not have it\" is believed",
     ),
     setting(
+        "sync.signatures",
+        Kind::Choice(&["record", "require", "off"]),
+        "record",
+        "record | require | off: require withholds versions without a valid registry signature",
+    ),
+    setting(
+        "sync.removed",
+        Kind::Choice(&["hide", "keep", "block", "delete"]),
+        "hide",
+        "hide | keep | block | delete: what becomes of what upstream takes away",
+    ),
+    setting(
+        "sync.removed_after",
+        Kind::Duration,
+        "1h",
+        "a package counts as gone when a second answer this much later says so, too",
+    ),
+    setting(
         "storage.kind",
         Kind::Choice(&["local", "s3"]),
         "local",

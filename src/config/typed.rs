@@ -3,9 +3,12 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    str::FromStr,
     time::Duration,
 };
 
+use actors::SyncPolicy;
+use actors::policy::UnknownChoice;
 use ipnet::IpNet;
 use url::Url;
 
@@ -48,6 +51,8 @@ pub struct SyncConfig {
     pub fresh_for: Duration,
     /// How long a 404 of the upstream is believed.
     pub negative_for: Duration,
+    /// Signatures, and what upstream takes away.
+    pub policy: SyncPolicy,
 }
 
 /// `storage.*`.
@@ -301,6 +306,11 @@ impl Reader<'_> {
             on_miss: self.text("sync.on_miss"),
             fresh_for: self.with("sync.fresh_for", value::parse_duration)?,
             negative_for: self.with("sync.negative_for", value::parse_duration)?,
+            policy: SyncPolicy {
+                signatures: self.with("sync.signatures", choice)?,
+                removed: self.with("sync.removed", choice)?,
+                removed_after: self.with("sync.removed_after", value::parse_duration)?,
+            },
         })
     }
 
@@ -334,6 +344,12 @@ impl Reader<'_> {
             tls,
         })
     }
+}
+
+/// A word that the table's own check let through.
+fn choice<T: FromStr<Err = UnknownChoice>>(text: &str) -> Result<T, ValueError> {
+    text.parse()
+        .map_err(|error: UnknownChoice| ValueError { rule: error.to_string(), given: text.into() })
 }
 
 fn bad_pair(given: &str, missing: &str) -> ConfigError {

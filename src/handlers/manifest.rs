@@ -2,12 +2,14 @@
 
 use actix_web::{HttpRequest, HttpResponse};
 use npm::PackageName;
+use store::versions;
 
 use super::document::{self, Document};
 use super::miss;
 use super::packument::form_of;
 use crate::app::App;
 use crate::cache::render::Wanted;
+use crate::cache::withheld::refusal;
 use crate::error::ApiError;
 
 /// Serves the manifest a spec resolves to. A version that our document lacks may have been
@@ -27,6 +29,9 @@ pub async fn get_manifest(
         Document::NotHere => return Err(ApiError::not_mirrored(name)),
         Document::NoVersion => {}
     }
+    if let Some(refused) = withheld(app, &name, &spec).await? {
+        return Err(refused);
+    }
     let missing = ApiError::package_not_found(format!("{name}@{spec}"));
     if !miss::look_again(app, &name, &spec).await {
         return Err(missing);
@@ -38,4 +43,15 @@ pub async fn get_manifest(
             Err(missing)
         }
     }
+}
+
+/// Why a version that exists is not shown: a client that asks for it by its number is told.
+async fn withheld(app: &App, name: &PackageName, spec: &str) -> Result<Option<ApiError>, ApiError> {
+    let (engine, name, version) = (app.engine.clone(), name.clone(), spec.to_owned());
+    let read = app.engine.store().read(move |rows| {
+        let found = versions::find(rows, &name, &version)?;
+        let row = found.as_ref().map(|found| &found.row);
+        refusal(rows, engine.policy(), &name, &version, row)
+    });
+    Ok(read.await?)
 }

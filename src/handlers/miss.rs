@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use actors::upstream::{LOOP_HEADER, names_instance};
 use actors::{MissDocument, MissError};
 use npm::PackageName;
+use store::blocks;
 
 use super::document::{Document, from_memory};
 use crate::app::{App, OnMiss};
@@ -16,6 +17,7 @@ use crate::cache::damage::forget_blob;
 use crate::cache::packages::Package;
 use crate::cache::render::Wanted;
 use crate::cache::tarballs::Place;
+use crate::cache::withheld::Hidden;
 use crate::error::ApiError;
 
 /// The document of a package that is not here, rendered as soon as it is.
@@ -66,7 +68,9 @@ async fn fetch(
     let document = app.engine.fetch_document(name).await;
     let document = document.map_err(|error| ApiError::from_miss(name, &error))?;
     let etag = document.validators.etag.as_deref();
-    let body = app.bodies.get_fresh(name, &document.body, etag, wanted.clone(), base).await;
+    let hidden = hidden(app, name, &document).await?;
+    let body =
+        app.bodies.get_fresh(name, &document.body, etag, wanted.clone(), base, &hidden).await;
     keep_when_committed(app, name, &document, &wanted, base);
     match body {
         Ok(body) => from_memory(request, &wanted, &body)
@@ -78,6 +82,19 @@ async fn fetch(
             Err(ApiError::BadUpstream(format!("the document of {name} is none: {what}")))
         }
     }
+}
+
+/// What of a document that has just come is not shown. A block of the whole package was met
+/// before upstream was asked.
+async fn hidden(
+    app: &App,
+    name: &PackageName,
+    document: &MissDocument,
+) -> Result<Hidden, ApiError> {
+    let of = name.clone();
+    let blocks = app.engine.store().read(move |rows| blocks::of_package(rows, &of)).await?;
+    let blocked = blocks.into_iter().map(|block| block.version);
+    Ok(Arc::new(blocked.chain(document.withheld.iter().cloned()).collect()))
 }
 
 /// A mirror that was made its own upstream, perhaps under another name, would wait for itself.

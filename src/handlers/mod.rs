@@ -8,5 +8,6 @@ pub mod home;
 pub mod manifest;
 pub mod miss;
 pub mod packument;
+pub mod signing;
 pub mod tarball;
 pub mod unserved;

@@ -64,6 +64,8 @@ fn package(number: u64) -> PackageChange {
         task: None,
         cause: "sync",
         alarms: Vec::new(),
+        gone: None,
+        revise: false,
     }
 }
 
@@ -79,6 +81,7 @@ fn version(minor: usize, number: u64, blob: Sha512Digest) -> VersionChange {
         blob: Some(blob),
         size_bytes: Some(20_000),
         reason: None,
+        signature: None,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use diesel::prelude::*;
 
-use crate::dialect::{RowsStatement, Value};
+use crate::dialect::{self, RowsStatement, Value};
 use crate::schema::alarms;
 use crate::{AnyConnection, StoreError};
 
@@ -45,6 +45,15 @@ pub fn newest(connection: &mut AnyConnection, limit: i64) -> Result<Vec<AlarmRow
 /// Those of the database.
 pub fn count(connection: &mut AnyConnection) -> Result<i64, StoreError> {
     Ok(alarms::table.count().get_result(connection)?)
+}
+
+/// Writes one down that no package change causes (a write).
+///
+/// # Errors
+/// Those of the database.
+pub fn add(connection: &mut AnyConnection, name: &str, message: &str) -> Result<(), StoreError> {
+    let now_ms = dialect::now_ms(connection)?;
+    insert(connection, &[(name, message)], now_ms)
 }
 
 pub(crate) fn insert(

@@ -1,11 +1,12 @@
 //! What the write path takes and answers: [`CommitBatch`], [`PackageChange`] and their parts.
 
-use npm::{ManifestDigest, PackageName, Sha512Digest};
+use npm::{ManifestDigest, PackageName, Sha512Digest, SignatureVerdict};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::blobs::BlobLocation;
 use crate::states::{DocumentEncoding, Keeping, PackageStatus, TaskState, VersionState};
+use crate::versions::VersionRow;
 use crate::{AnyConnection, StoreError};
 
 /// A rare write; runs in a savepoint of the batch's transaction.
@@ -71,6 +72,19 @@ pub struct PackageChange {
     pub cause: &'static str,
     /// Sentences for the operator, for example a second integrity for a known version.
     pub alarms: Vec<String>,
+    /// Upstream says that there is no such package; a document takes it back.
+    pub gone: Option<Gone>,
+    /// What readers see differs although neither document nor removals say so.
+    pub revise: bool,
+}
+
+/// Upstream's answer that it does not have a package any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Gone {
+    /// When it said so; the first time in a row is what is kept.
+    pub at_ms: i64,
+    /// What the package counts as from now on; `None` until a later answer said the same.
+    pub status: Option<PackageStatus>,
 }
 
 /// A new document of a package.
@@ -128,6 +142,26 @@ pub struct VersionChange {
     pub size_bytes: Option<i64>,
     /// Why it failed or was skipped.
     pub reason: Option<String>,
+    /// What its registry signatures are worth; `None` leaves what was found before.
+    pub signature: Option<SignatureVerdict>,
+}
+
+impl From<&VersionRow> for VersionChange {
+    /// The change that writes a row again as it stands.
+    fn from(row: &VersionRow) -> Self {
+        Self {
+            version: row.version.clone(),
+            manifest: row.manifest,
+            tarball_url: row.tarball_url.clone(),
+            tarball_file: row.tarball_file.clone(),
+            expected: row.expected.clone(),
+            state: row.state,
+            blob: row.blob,
+            size_bytes: row.size_bytes,
+            reason: row.reason.clone(),
+            signature: row.signature,
+        }
+    }
 }
 
 /// Id of a sync task; its text form sorts by age.

@@ -21,6 +21,7 @@ pub mod alarms;
 mod any_connection;
 pub mod blob_rows;
 pub mod blobs;
+pub mod blocks;
 pub mod change;
 pub mod changes;
 pub mod commit;
@@ -29,11 +30,13 @@ mod dialect;
 pub mod dist_tags;
 mod error;
 pub mod feeds;
+pub mod kept_answers;
 pub mod lock;
 pub mod maintenance;
 mod migrations;
 pub mod packages;
 pub mod registries;
+pub mod registry_keys;
 pub mod renderings;
 pub mod schema;
 pub mod segments;
@@ -57,12 +60,14 @@ use tokio::sync::Semaphore;
 pub use any_connection::AnyConnection;
 pub use blobs::BlobSettings;
 pub use change::{
-    BatchOutcome, CommitBatch, Committed, DocumentChange, PackageChange, TaskEnd, TaskId,
+    BatchOutcome, CommitBatch, Committed, DocumentChange, Gone, PackageChange, TaskEnd, TaskId,
     Validators, VersionChange, WriteFn,
 };
 pub use error::StoreError;
 pub use lock::FolderLock;
-pub use states::{DocumentEncoding, Keeping, PackageStatus, TaskFailure, TaskState, VersionState};
+pub use states::{
+    BlockKind, DocumentEncoding, Keeping, PackageStatus, TaskFailure, TaskState, VersionState,
+};
 pub use writer::StoreWriter;
 
 use crate::blobs::BlobStore;

@@ -39,6 +39,8 @@ pub struct PackageRow {
     pub checked_at_ms: i64,
     /// When the revision was raised last.
     pub changed_at_ms: i64,
+    /// Since when every answer of upstream was "not there".
+    pub gone_at_ms: Option<i64>,
 }
 
 /// Where the upstream document of a package is and how it is stored.
@@ -85,6 +87,7 @@ struct RawPackage {
     body_bytes: Option<i64>,
     checked_at_ms: i64,
     changed_at_ms: i64,
+    gone_at_ms: Option<i64>,
     place: Option<RawLocation>,
 }
 
@@ -108,6 +111,7 @@ macro_rules! selected {
                 packages::document_body_bytes,
                 packages::checked_at_ms,
                 packages::changed_at_ms,
+                packages::gone_at_ms,
                 LOCATION.nullable(),
             ))
     };
@@ -126,6 +130,7 @@ fn row(raw: RawPackage) -> Result<PackageRow, StoreError> {
         document,
         checked_at_ms: raw.checked_at_ms,
         changed_at_ms: raw.changed_at_ms,
+        gone_at_ms: raw.gone_at_ms,
     })
 }
 

@@ -23,6 +23,7 @@ diesel::table! {
         modified -> Nullable<Text>,
         checked_at_ms -> BigInt,
         changed_at_ms -> BigInt,
+        gone_at_ms -> Nullable<BigInt>,
     }
 }
 
@@ -39,6 +40,7 @@ diesel::table! {
         size_bytes -> Nullable<BigInt>,
         reason -> Nullable<Text>,
         removed_at_ms -> Nullable<BigInt>,
+        signature -> Nullable<Text>,
     }
 }
 
@@ -191,7 +193,41 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    registry_keys (registry, keyid) {
+        registry -> Text,
+        keyid -> Text,
+        keytype -> Text,
+        scheme -> Text,
+        key -> Text,
+        expires -> Nullable<Text>,
+        first_seen_at_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    kept_answers (registry, path) {
+        registry -> Text,
+        path -> Text,
+        body -> Nullable<Binary>,
+        checked_at_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    blocks (name, version) {
+        name -> Text,
+        version -> Text,
+        id -> Text,
+        kind -> Text,
+        reason -> Text,
+        created_at_ms -> BigInt,
+        updated_at_ms -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     packages, versions, dist_tags, blobs, segments, renderings, tasks, task_logs, local_seq,
-    changes, alarms, registries, settings, users, tokens, feeds,
+    changes, alarms, registries, settings, users, tokens, feeds, registry_keys, kept_answers,
+    blocks,
 );

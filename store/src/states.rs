@@ -75,6 +75,20 @@ text_states! {
         Emptied = "emptied",
         /// Upstream replaced the package by a security placeholder.
         SecurityHolding = "security_holding",
+        /// Upstream says, and said again later, that there is no such package.
+        Missing = "missing",
+        /// Upstream withholds it for legal reasons, and said so twice.
+        Legal = "legal",
+    }
+}
+
+text_states! {
+    /// Who withholds.
+    BlockKind {
+        /// A person.
+        Admin = "admin",
+        /// `sync.removed = block`: upstream took it away. Ends when it is back there.
+        Removed = "removed",
     }
 }
 

@@ -149,6 +149,8 @@ pub(crate) fn bare_change(name: &str, base_revision: Option<i64>) -> PackageChan
         task: None,
         cause: "sync",
         alarms: Vec::new(),
+        gone: None,
+        revise: false,
     }
 }
 
@@ -168,6 +170,7 @@ pub(crate) fn remote(version: &str) -> VersionChange {
         blob: None,
         size_bytes: None,
         reason: None,
+        signature: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use diesel::prelude::*;
-use npm::{ManifestDigest, PackageName, Sha512Digest};
+use npm::{ManifestDigest, PackageName, Sha512Digest, SignatureVerdict};
 
 use crate::blob_rows::{self, LOCATION, RawLocation};
 use crate::blobs::BlobLocation;
@@ -37,6 +37,8 @@ pub struct VersionRow {
     pub reason: Option<String>,
     /// When upstream dropped it; such a version is no known one for a comparison.
     pub removed_at_ms: Option<i64>,
+    /// What its registry signatures are worth; `None` when they were never judged.
+    pub signature: Option<SignatureVerdict>,
 }
 
 /// A version with what serving its tarball needs.
@@ -66,6 +68,7 @@ struct RawVersion {
     size_bytes: Option<i64>,
     reason: Option<String>,
     removed_at_ms: Option<i64>,
+    signature: Option<String>,
 }
 
 type Columns = (
@@ -79,6 +82,7 @@ type Columns = (
     versions::size_bytes,
     versions::reason,
     versions::removed_at_ms,
+    versions::signature,
 );
 
 /// In the order of [`RawVersion`].
@@ -93,6 +97,7 @@ const COLUMNS: Columns = (
     versions::size_bytes,
     versions::reason,
     versions::removed_at_ms,
+    versions::signature,
 );
 
 type RawTarball = (i64, i64, String, RawVersion, Option<RawLocation>);
@@ -133,7 +138,13 @@ fn row(raw: RawVersion) -> Result<VersionRow, StoreError> {
         size_bytes: raw.size_bytes,
         reason: raw.reason,
         removed_at_ms: raw.removed_at_ms,
+        signature: raw.signature.as_deref().map(signature).transpose()?,
     })
+}
+
+fn signature(text: &str) -> Result<SignatureVerdict, StoreError> {
+    SignatureVerdict::from_text(text)
+        .ok_or_else(|| StoreError::damaged(format!("{text:?} is no verdict on a signature")))
 }
 
 fn tarball((package_id, revision, keep, raw, place): RawTarball) -> Result<TarballRow, StoreError> {
@@ -160,6 +171,24 @@ pub fn of_package(
         .select(COLUMNS)
         .load::<RawVersion>(connection)?;
     rows.into_iter().map(row).collect()
+}
+
+/// Versions of a package, in byte order, whose signature is not known to be valid.
+///
+/// # Errors
+/// Those of the database.
+pub fn not_valid(
+    connection: &mut AnyConnection,
+    package_id: i64,
+) -> Result<Vec<String>, StoreError> {
+    let valid = SignatureVerdict::Valid.as_str();
+    let others = versions::signature.is_null().or(versions::signature.ne(valid));
+    let found = versions::table
+        .filter(versions::package_id.eq(package_id))
+        .filter(others)
+        .order(versions::version)
+        .select(versions::version);
+    Ok(found.load(connection)?)
 }
 
 /// As [`of_package`] for several packages; those without versions are left out.

@@ -18,5 +18,6 @@ mod harness;
 mod miss;
 mod recovery;
 mod serve;
+mod signatures;
 mod sync;
 mod tasks;

@@ -70,6 +70,8 @@ fn change(name: &str) -> PackageChange {
         task: None,
         cause: "sync",
         alarms: Vec::new(),
+        gone: None,
+        revise: false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Documents: the first fetch of a package, and the check whether a held one is current.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -28,6 +29,8 @@ pub struct MissDocument {
     pub body: Bytes,
     /// What upstream sent with it.
     pub validators: Validators,
+    /// Versions that are withheld, see `sync.signatures`.
+    pub withheld: HashSet<String>,
     commit: watch::Receiver<CommitState>,
     /// Large bodies keep their place in the large lane as long as somebody renders them.
     _lane: Option<Arc<OwnedSemaphorePermit>>,
@@ -110,12 +113,14 @@ async fn try_fetch(
         let why = "304 (not modified) for a request without conditions";
         return Err(UpstreamError::BadBody(String::from(why)).into());
     };
-    let plan = known.plan(&fetched)?;
+    let plan = deps.rules.plan(&upstream, &known, &fetched).await?;
     let (committed, commit) = watch::channel(CommitState::Pending);
+    let withheld = withheld(deps, &known, &plan);
     landing.succeed(Arc::new(MissDocument {
         name: name.clone(),
         body: fetched.body.clone(),
         validators: fetched.validators.clone(),
+        withheld,
         commit,
         _lane: fetched.lane.clone(),
     }));
@@ -129,6 +134,26 @@ async fn try_fetch(
     };
     committed.send_replace(state);
     Ok(())
+}
+
+/// Versions of a new document that readers must not see.
+fn withheld(deps: &FetchThroughDeps, known: &Known, plan: &DocumentPlan) -> HashSet<String> {
+    let policy = &deps.rules.policy;
+    let mut withheld: HashSet<String> = withheld_rows(deps, known).collect();
+    for version in &plan.versions {
+        if policy.withholds(version.signature) {
+            withheld.insert(version.version.clone());
+        } else {
+            withheld.remove(&version.version);
+        }
+    }
+    withheld
+}
+
+fn withheld_rows(deps: &FetchThroughDeps, known: &Known) -> impl Iterator<Item = String> {
+    let policy = &deps.rules.policy;
+    let rows = known.versions.iter().filter(|row| policy.withholds(row.signature));
+    rows.map(|row| row.version.clone())
 }
 
 /// The document somebody else committed between the reader's look and ours. `None` when there
@@ -154,6 +179,7 @@ async fn already_here(deps: &FetchThroughDeps, known: &Known) -> Option<MissDocu
         name: row.name.clone(),
         body,
         validators: row.validators.clone(),
+        withheld: withheld_rows(deps, known).collect(),
         commit: watch::channel(done).1,
         _lane: lane.map(Arc::new),
     })
@@ -226,7 +252,7 @@ async fn revalidate_once(
             Ok((deps.commit)(known.touched(validators, "sync")).await)
         }
         Ok(PackumentAnswer::Found(fetched)) => {
-            let plan = known.plan(&fetched)?;
+            let plan = deps.rules.plan(&upstream, &known, &fetched).await?;
             Ok(keep(deps, &known, fetched, plan, "sync").await)
         }
         Err(failure @ (UpstreamError::NotFound | UpstreamError::Gone { .. })) => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use store::{StoreError, blobs::BlobError};
 
 use crate::known::UnusableDocument;
+use crate::rules::Unaccepted;
 use crate::upstream::UpstreamError;
 
 /// What a reader is told to wait when nobody said how long.
@@ -45,7 +46,12 @@ pub enum MissError {
 }
 
 impl MissError {
-    pub(super) fn unavailable(reason: impl Into<String>) -> Self {
+    /// There is nobody to ask.
+    pub(crate) fn no_upstream() -> Self {
+        Self::unavailable("no upstream is known, see upstream.url")
+    }
+
+    pub(crate) fn unavailable(reason: impl Into<String>) -> Self {
         Self::Unavailable { reason: reason.into(), retry_after: COME_BACK }
     }
 }
@@ -53,6 +59,15 @@ impl MissError {
 impl From<UnusableDocument> for MissError {
     fn from(refused: UnusableDocument) -> Self {
         Self::BadUpstream(refused.0)
+    }
+}
+
+impl From<Unaccepted> for MissError {
+    fn from(error: Unaccepted) -> Self {
+        match error {
+            Unaccepted::Unusable(refused) => refused.into(),
+            Unaccepted::NoKeys(_) => Self::unavailable(error.to_string()),
+        }
     }
 }
 

@@ -29,6 +29,7 @@ use tokio::runtime::Handle;
 
 use crate::committer::CommitError;
 use crate::known::Known;
+use crate::rules::Rules;
 use crate::upstream::{Upstream, Urgency};
 
 pub use document::MissDocument;
@@ -64,6 +65,8 @@ pub struct FetchThroughDeps {
     pub max_tarball_bytes: u64,
     /// Whether fetching is parked.
     pub parked: FindParked,
+    /// What is accepted of a document.
+    pub rules: Rules,
 }
 
 /// A tarball that was not here when it was asked for.
@@ -254,8 +257,7 @@ fn stored(found: Stored) -> TarballFetch {
 
 impl FetchThroughDeps {
     fn upstream(&self) -> Result<Upstream, MissError> {
-        (self.upstream)()
-            .ok_or_else(|| MissError::unavailable("no upstream is known, see upstream.url"))
+        (self.upstream)().ok_or_else(MissError::no_upstream)
     }
 
     fn check_parked(&self) -> Result<(), MissError> {

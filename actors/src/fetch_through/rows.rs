@@ -64,6 +64,7 @@ impl Asked {
                 blob: Some(stored.digest),
                 size_bytes: Some(stored.location.length),
                 reason: None,
+                signature: None,
             }],
             // written anew, a row counts as listed again; one gone upstream stays gone
             removed_versions: match row.removed_at_ms {
@@ -75,6 +76,8 @@ impl Asked {
             task: None,
             cause: "tarball",
             alarms: Vec::new(),
+            gone: None,
+            revise: false,
         }
     }
 }

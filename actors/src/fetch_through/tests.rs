@@ -19,6 +19,8 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::*;
+use crate::policy::{SignaturePolicy, SyncPolicy};
+use crate::signing_keys::SigningKeys;
 use crate::upstream::raw_server::{Act, RawRequest, RawServer, answer, ok, raw};
 use crate::upstream::{RetryPolicy, UpstreamSettings};
 
@@ -105,6 +107,13 @@ impl World {
             parked: Arc::new(move || {
                 parked.load(Ordering::Relaxed).then(|| String::from("the disk is full"))
             }),
+            rules: Rules {
+                policy: SyncPolicy { signatures: SignaturePolicy::Off, ..SyncPolicy::default() },
+                keys: SigningKeys::new(
+                    store.clone(),
+                    Arc::new(|_| Box::pin(async { Err(CommitError::Restarted) })),
+                ),
+            },
         });
         Self { server, store, fetch, is_parked, commits_fail, _folder: folder }
     }

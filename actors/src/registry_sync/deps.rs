@@ -17,6 +17,7 @@ use crate::credit::ByteCredits;
 use crate::events::EngineEvent;
 use crate::log_writer::TaskLogs;
 use crate::parking::Parking;
+use crate::rules::Rules;
 use crate::supervision::panic_text;
 use crate::task_queue::{EnqueueTasks, SettleTask};
 use crate::upstream::Upstream;
@@ -58,6 +59,8 @@ pub struct JobDeps {
     pub events: broadcast::Sender<EngineEvent>,
     /// Bounds of one job.
     pub limits: JobLimits,
+    /// What is accepted of a document.
+    pub rules: Rules,
     /// The engine's own runtime.
     pub runtime: Handle,
     /// Jobs that panicked.

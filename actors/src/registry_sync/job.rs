@@ -95,7 +95,7 @@ async fn try_sync(deps: &JobDeps, task: &TaskRow, log: &TaskLog) -> JobResult {
                     fetched.stored.len()
                 ),
             );
-            let mut plan = known.plan(&fetched)?;
+            let mut plan = deps.rules.plan(&upstream, &known, &fetched).await?;
             sync.log_plan(&plan);
             dependencies = std::mem::take(&mut plan.dependencies);
             known.with_document(&deps.store, fetched, plan, "sync").await?

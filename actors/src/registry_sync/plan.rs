@@ -59,7 +59,7 @@ impl WantedVersions {
             .iter()
             .filter(|row| row.removed_at_ms.is_none() && !touched.contains(&row.version))
             .filter(|row| rule.wants(&row.version, row.state))
-            .map(change_of_row);
+            .map(VersionChange::from);
         let lacking: Vec<_> = lacking.collect();
         let (wanted, settled) = std::mem::take(changed).into_iter().partition(|change| {
             rule.wants(&change.version, change.state) && change.tarball_url.is_some()
@@ -100,20 +100,6 @@ impl WantedVersions {
     /// Versions waiting for a tarball.
     pub fn count(&self) -> usize {
         self.versions.iter().map(Vec::len).sum()
-    }
-}
-
-fn change_of_row(row: &VersionRow) -> VersionChange {
-    VersionChange {
-        version: row.version.clone(),
-        manifest: row.manifest,
-        tarball_url: row.tarball_url.clone(),
-        tarball_file: row.tarball_file.clone(),
-        expected: row.expected.clone(),
-        state: row.state,
-        blob: row.blob,
-        size_bytes: row.size_bytes,
-        reason: row.reason.clone(),
     }
 }
 

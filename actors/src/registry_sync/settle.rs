@@ -12,6 +12,7 @@ use crate::committer::CommitError;
 use crate::events::{EngineEvent, SyncSummary};
 use crate::known::UnusableDocument;
 use crate::log_writer::TaskLog;
+use crate::rules::Unaccepted;
 use crate::task_queue::SettleTask;
 use crate::upstream::UpstreamError;
 
@@ -32,6 +33,9 @@ pub enum JobError {
     /// The document cannot be accepted.
     #[error("{0}")]
     Refused(#[from] UnusableDocument),
+    /// Its signatures are required and cannot be verified now.
+    #[error("signatures are required (sync.signatures), and the keys cannot be had: {0}")]
+    NoKeys(UpstreamError),
     /// The change could not be made durable.
     #[error("{0}")]
     Commit(#[from] CommitError),
@@ -55,7 +59,7 @@ impl JobError {
 
     fn is_retryable(&self) -> bool {
         match self {
-            Self::Upstream(error) => error.is_retryable(),
+            Self::Upstream(error) | Self::NoKeys(error) => error.is_retryable(),
             Self::Commit(error) => error.is_retryable(),
             Self::Store(error) => error.is_retryable(),
             Self::NoUpstream => true,
@@ -73,8 +77,17 @@ impl JobError {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Upstream(error) => error.retry_after(),
+            Self::Upstream(error) | Self::NoKeys(error) => error.retry_after(),
             _ => None,
+        }
+    }
+}
+
+impl From<Unaccepted> for JobError {
+    fn from(error: Unaccepted) -> Self {
+        match error {
+            Unaccepted::Unusable(refused) => Self::Refused(refused),
+            Unaccepted::NoKeys(error) => Self::NoKeys(error),
         }
     }
 }

@@ -9,6 +9,7 @@
 //! decide where a request may go, `limiter`, `breaker` and `retry` when.
 
 mod address;
+mod answer;
 mod body;
 mod breaker;
 mod client;
@@ -33,6 +34,7 @@ mod tests;
 use std::future::Future;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use npm::PackageName;
 use tokio::time::Instant;
 use url::Url;
@@ -108,6 +110,19 @@ impl Upstream {
     ) -> Result<PackumentAnswer, UpstreamError> {
         let url = self.client.document_url(name)?;
         self.retrying(urgency, || packument::fetch(&self.client, &url, validators, urgency)).await
+    }
+
+    /// A small JSON answer of the API at `path` below the base address, asked for once;
+    /// `None` when the upstream has no such thing.
+    ///
+    /// # Errors
+    /// See [`UpstreamError`].
+    pub async fn answer(
+        &self,
+        path: &str,
+        urgency: Urgency,
+    ) -> Result<Option<Bytes>, UpstreamError> {
+        answer::fetch(&self.client, path, urgency).await
     }
 
     /// One request for a tarball; the answer's head is checked, its body is still to come.

@@ -20,6 +20,12 @@ pub fn version_of_tarball_file<'f>(name: &PackageName, file: &'f str) -> Option<
     (!version.is_empty()).then_some(version)
 }
 
+/// Where below a registry's base address the attestations of a version are.
+#[must_use]
+pub fn attestations_path_of(name: &PackageName, version: &str) -> String {
+    format!("/-/npm/v1/attestations/{}@{}", name.url_path(), escape_file(version))
+}
+
 /// Everything of our addresses that is equal for all versions of a package.
 pub(super) struct Addresses {
     base_url: String,

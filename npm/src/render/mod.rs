@@ -18,8 +18,9 @@ use crate::json;
 use crate::name::PackageName;
 use crate::packument::{PackumentScan, VersionEntry};
 
-pub use address::{canonical_tarball_file, version_of_tarball_file};
+pub use address::{attestations_path_of, canonical_tarball_file, version_of_tarball_file};
 pub use form::PackumentForm;
+pub use tags::shown_tags;
 
 use address::Addresses;
 

@@ -29,6 +29,7 @@ pub(super) struct Columns {
     pub modified: Option<String>,
     pub checked_at_ms: i64,
     pub changed_at_ms: i64,
+    pub gone_at_ms: Option<i64>,
 }
 
 /// Column types of the whole table.
@@ -67,21 +68,21 @@ macro_rules! columns {
     () => {
         "name, registry, keep, status, revision, etag, last_modified, document_digest, \
          document_encoding, document_stored_bytes, document_body_bytes, upstream_rev, modified, \
-         checked_at_ms, changed_at_ms"
+         checked_at_ms, changed_at_ms, gone_at_ms"
     };
 }
 
 /// Another node may have been faster (PostgreSQL): such a row is not answered.
 const INSERT: RowsStatement = RowsStatement {
     head: concat!("INSERT INTO packages (", columns!(), ") VALUES "),
-    columns: 15,
+    columns: 16,
     tail: " ON CONFLICT (name) DO NOTHING RETURNING id, name",
 };
 
 /// The rows exist and are locked: this never inserts.
 const UPDATE: RowsStatement = RowsStatement {
     head: concat!("INSERT INTO packages (", columns!(), ") VALUES "),
-    columns: 15,
+    columns: 16,
     tail: " ON CONFLICT (name) DO UPDATE SET registry = excluded.registry, keep = excluded.keep, \
            status = excluded.status, revision = excluded.revision, etag = excluded.etag, \
            last_modified = excluded.last_modified, document_digest = excluded.document_digest, \
@@ -89,7 +90,8 @@ const UPDATE: RowsStatement = RowsStatement {
            document_stored_bytes = excluded.document_stored_bytes, \
            document_body_bytes = excluded.document_body_bytes, \
            upstream_rev = excluded.upstream_rev, modified = excluded.modified, \
-           checked_at_ms = excluded.checked_at_ms, changed_at_ms = excluded.changed_at_ms",
+           checked_at_ms = excluded.checked_at_ms, changed_at_ms = excluded.changed_at_ms, \
+           gone_at_ms = excluded.gone_at_ms",
 };
 
 impl<'a> Plan<'a> {
@@ -106,7 +108,9 @@ impl<'a> Plan<'a> {
         row.checked_at_ms = before.checked_at_ms.max(change.checked_at_ms);
         put_validators(&mut row, change);
         let new_document = put_document(&mut row, change);
-        let raised = fresh || new_document || !change.removed_versions.is_empty();
+        let gone = put_gone(&mut row, change);
+        let raised =
+            fresh || new_document || gone || change.revise || !change.removed_versions.is_empty();
         if raised {
             row.revision = before.revision + 1;
             row.changed_at_ms = change.checked_at_ms.max(before.changed_at_ms);
@@ -143,7 +147,7 @@ impl<'a> Plan<'a> {
         Some(NewTags { package_id: self.row.id, fresh: self.fresh, tags })
     }
 
-    fn values(&self) -> [Value<'_>; 15] {
+    fn values(&self) -> [Value<'_>; 16] {
         let row = &self.row;
         [
             Value::Text(&row.name),
@@ -161,6 +165,7 @@ impl<'a> Plan<'a> {
             Value::OptionalText(row.modified.as_deref()),
             Value::BigInt(row.checked_at_ms),
             Value::BigInt(row.changed_at_ms),
+            Value::OptionalBigInt(row.gone_at_ms),
         ]
     }
 }
@@ -195,6 +200,7 @@ fn unknown(change: &PackageChange) -> Columns {
         modified: None,
         checked_at_ms: 0,
         changed_at_ms: 0,
+        gone_at_ms: None,
     }
 }
 
@@ -221,6 +227,21 @@ fn put_document(row: &mut Columns, change: &PackageChange) -> bool {
     row.modified.clone_from(&document.modified);
     document.status.as_str().clone_into(&mut row.status);
     !same
+}
+
+/// Says whether the package counts as something else now. A document ends every absence.
+fn put_gone(row: &mut Columns, change: &PackageChange) -> bool {
+    if change.document.is_some() {
+        row.gone_at_ms = None;
+        return false;
+    }
+    let Some(gone) = change.gone else { return false };
+    row.gone_at_ms = Some(row.gone_at_ms.unwrap_or(gone.at_ms));
+    let status = gone.status.map(PackageStatus::as_str).filter(|status| *status != row.status);
+    status.is_some_and(|status| {
+        status.clone_into(&mut row.status);
+        true
+    })
 }
 
 /// Writes the rows; a package that another node added meanwhile leaves `plans` with a conflict.

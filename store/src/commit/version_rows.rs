@@ -11,8 +11,8 @@ use crate::{AnyConnection, StoreError};
 /// that is held does not become remote because upstream was read again.
 const UPSERT: RowsStatement = RowsStatement {
     head: "INSERT INTO versions (package_id, version, manifest, tarball_url, tarball_file, \
-           expected, state, blob, size_bytes, reason) VALUES ",
-    columns: 10,
+           expected, state, blob, size_bytes, reason, signature) VALUES ",
+    columns: 11,
     tail: " ON CONFLICT (package_id, version) DO UPDATE SET manifest = excluded.manifest, \
            tarball_url = excluded.tarball_url, tarball_file = excluded.tarball_file, \
            expected = COALESCE(versions.expected, excluded.expected), \
@@ -24,6 +24,7 @@ const UPSERT: RowsStatement = RowsStatement {
            THEN versions.size_bytes ELSE excluded.size_bytes END, \
            reason = CASE WHEN excluded.state = 'remote' AND versions.state = 'held' \
            THEN versions.reason ELSE excluded.reason END, \
+           signature = COALESCE(excluded.signature, versions.signature), \
            removed_at_ms = NULL",
 };
 
@@ -63,7 +64,7 @@ fn last_of_each(versions: &[VersionChange]) -> impl Iterator<Item = &VersionChan
     last.into_values()
 }
 
-fn values(package_id: i64, row: &VersionChange) -> [Value<'_>; 10] {
+fn values(package_id: i64, row: &VersionChange) -> [Value<'_>; 11] {
     [
         Value::BigInt(package_id),
         Value::Text(&row.version),
@@ -75,5 +76,6 @@ fn values(package_id: i64, row: &VersionChange) -> [Value<'_>; 10] {
         Value::OptionalBinary(row.blob.as_ref().map(|digest| digest.as_bytes().as_slice())),
         Value::OptionalBigInt(row.size_bytes),
         Value::OptionalText(row.reason.as_deref()),
+        Value::OptionalText(row.signature.map(npm::SignatureVerdict::as_str)),
     ]
 }

@@ -7,7 +7,8 @@ pub(super) const NOW_MS: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
 pub(super) const PACKAGES_FOR_CHANGE: RowsStatement = RowsStatement {
     head: "SELECT id, name, registry, keep, status, revision, etag, last_modified, \
            document_digest, document_encoding, document_stored_bytes, document_body_bytes, \
-           upstream_rev, modified, checked_at_ms, changed_at_ms FROM packages WHERE name IN (",
+           upstream_rev, modified, checked_at_ms, changed_at_ms, gone_at_ms FROM packages \
+           WHERE name IN (",
     columns: 1,
     tail: ")",
 };

@@ -6,6 +6,7 @@ mod database;
 mod middle;
 mod mirror;
 mod package;
+mod signing;
 mod upstream;
 mod upstream_http;
 
@@ -14,7 +15,8 @@ pub use client::Request;
 pub use middle::{Proxy, TlsFront};
 pub use mirror::{TestMirror, files, rot};
 pub use package::{Package, Version, gzip, noise, shasum, sri};
-pub use upstream::{Asked, FakeUpstream, Fault};
+pub use signing::{Signer, key_list};
+pub use upstream::{Asked, FakeUpstream, Fault, KEYS_PATH};
 
 use std::time::Duration;
 

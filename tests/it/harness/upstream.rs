@@ -16,6 +16,9 @@ use tokio::sync::{oneshot, watch};
 use super::package::{Package, gzip};
 use super::upstream_http;
 
+/// Where the signing keys are.
+pub const KEYS_PATH: &str = "/-/npm/v1/keys";
+
 /// How an answer differs from the page that is held.
 #[derive(Clone)]
 pub enum Fault {
@@ -137,6 +140,13 @@ impl FakeUpstream {
         page.etag = Some(etag.to_owned());
     }
 
+    /// Puts a JSON answer under a path.
+    pub fn put_json(&self, path: &str, body: &serde_json::Value) {
+        let body = Bytes::from(serde_json::to_vec(body).expect("JSON"));
+        let page = Page { body, gzipped: None, content_type: "application/json", etag: None };
+        self.shared.state.lock().pages.insert(path.to_owned(), page);
+    }
+
     /// Forgets what is under a path: 404 from now on.
     pub fn remove(&self, path: &str) {
         self.shared.state.lock().pages.remove(path);
@@ -199,9 +209,11 @@ impl FakeUpstream {
         self.shared.state.lock().asked.iter().filter(|asked| asked.path == path).count()
     }
 
-    /// Every request so far.
+    /// Every request so far, but for the signing keys: they are asked for once, by whoever
+    /// comes first.
     pub fn asked(&self) -> Vec<Asked> {
-        self.shared.state.lock().asked.clone()
+        let state = self.shared.state.lock();
+        state.asked.iter().filter(|asked| asked.path != KEYS_PATH).cloned().collect()
     }
 
     /// Forgets what was asked.

@@ -33,7 +33,7 @@ async fn sync_beside_good(mirror: &TestMirror, name: &str) -> TaskRow {
 
 /// Fails unless the task ended with an error holding every one of these words.
 #[track_caller]
-fn failed_with(row: &TaskRow, words: &[&str]) {
+pub fn failed_with(row: &TaskRow, words: &[&str]) {
     let error = row.error.as_deref().unwrap_or_default();
     assert_eq!(row.state, TaskState::Error, "{error}");
     for word in words {

@@ -1,0 +1,89 @@
+//! What a sync and a miss do alike with a new document: read it, judge its signatures, and
+//! decide what of it may be had.
+
+use npm::{PackageName, SignatureVerdict};
+use store::{VersionChange, VersionState};
+
+use crate::change_builder::DocumentPlan;
+use crate::known::{Known, UnusableDocument};
+use crate::policy::{SignaturePolicy, SyncPolicy};
+use crate::signing_keys::{Keys, SigningKeys};
+use crate::upstream::{FetchedDocument, Upstream, UpstreamError};
+
+/// The operator's policy and what following it needs; cheap to clone.
+#[derive(Clone)]
+pub struct Rules {
+    /// What was decided.
+    pub policy: SyncPolicy,
+    /// Keys of registries.
+    pub keys: SigningKeys,
+}
+
+/// Why a document is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unaccepted {
+    /// It cannot be used.
+    #[error(transparent)]
+    Unusable(#[from] UnusableDocument),
+    /// Signatures are required, and the keys to verify them cannot be had.
+    #[error("signatures are required (sync.signatures), and the keys cannot be had: {0}")]
+    NoKeys(UpstreamError),
+}
+
+impl Rules {
+    /// What a new document means for the rows of its package.
+    pub(crate) async fn plan(
+        &self,
+        upstream: &Upstream,
+        known: &Known,
+        fetched: &FetchedDocument,
+    ) -> Result<DocumentPlan, Unaccepted> {
+        if self.policy.signatures == SignaturePolicy::Off {
+            return Ok(known.plan(fetched, None)?);
+        }
+        let keys = self.keys.current(upstream).await;
+        self.check(&keys)?;
+        let mut plan = known.plan(fetched, Some(&keys.ring))?;
+        if plan.lacks_a_key() {
+            let newer = self.keys.after_unknown_key(upstream).await;
+            if newer.list != keys.list {
+                plan = known.plan(fetched, Some(&newer.ring))?;
+            }
+        }
+        self.withhold(&known.name, &mut plan.versions);
+        Ok(plan)
+    }
+
+    fn check(&self, keys: &Keys) -> Result<(), Unaccepted> {
+        match &keys.failure {
+            Some(failure) if self.policy.signatures == SignaturePolicy::Require => {
+                Err(Unaccepted::NoKeys(failure.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is withheld is not fetched either; what is here stays, unseen.
+    fn withhold(&self, name: &PackageName, versions: &mut [VersionChange]) {
+        for version in versions {
+            if version.state != VersionState::Held && self.policy.withholds(version.signature) {
+                version.state = VersionState::Failed;
+                version.reason = Some(unsigned_text(name, &version.version, version.signature));
+            }
+        }
+    }
+}
+
+/// Why a version without a valid signature is not had.
+#[must_use]
+pub fn unsigned_text(
+    name: &PackageName,
+    version: &str,
+    verdict: Option<SignatureVerdict>,
+) -> String {
+    let verdict = verdict.map_or("not verified yet", SignatureVerdict::as_str);
+    format!(
+        "the registry signature of {name}@{version} is {verdict:?}, and sync.signatures requires \
+         a valid one"
+    )
+}

@@ -1,0 +1,231 @@
+//! The `blocks` table: packages and versions that are withheld, and why.
+//!
+//! Every write raises the revision of the package, so documents made before are made anew.
+
+use diesel::prelude::*;
+use npm::PackageName;
+use uuid::Uuid;
+
+use crate::dialect::{self, RowsStatement, Value};
+use crate::packages::package_name;
+use crate::schema::{blocks, packages};
+use crate::states::BlockKind;
+use crate::{AnyConnection, StoreError};
+
+/// Stands for all versions of a package.
+pub const WHOLE_PACKAGE: &str = "*";
+
+/// A block.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BlockRow {
+    /// Its id.
+    pub id: String,
+    /// The package.
+    pub name: PackageName,
+    /// The version, [`WHOLE_PACKAGE`] for all.
+    pub version: String,
+    /// Who withholds.
+    pub kind: BlockKind,
+    /// Why, as clients are told.
+    pub reason: String,
+    /// Since when.
+    pub created_at_ms: i64,
+    /// When the reason changed last.
+    pub updated_at_ms: i64,
+}
+
+type Raw = (String, String, String, String, String, i64, i64);
+
+/// A person's word stands against what a sync finds, not the other way round.
+const UPSERT: RowsStatement = RowsStatement {
+    head: "INSERT INTO blocks (name, version, id, kind, reason, created_at_ms, updated_at_ms) \
+           VALUES ",
+    columns: 7,
+    tail: " ON CONFLICT (name, version) DO UPDATE SET kind = excluded.kind, \
+           reason = excluded.reason, updated_at_ms = excluded.updated_at_ms \
+           WHERE blocks.kind = 'removed' OR excluded.kind = 'admin'",
+};
+
+fn row((name, version, id, kind, reason, created, updated): Raw) -> Result<BlockRow, StoreError> {
+    Ok(BlockRow {
+        id,
+        name: package_name(&name)?,
+        version,
+        kind: BlockKind::from_text(&kind)?,
+        reason,
+        created_at_ms: created,
+        updated_at_ms: updated,
+    })
+}
+
+/// The blocks of a package: the whole package first, then its versions in byte order.
+///
+/// # Errors
+/// Those of the database.
+pub fn of_package(
+    connection: &mut AnyConnection,
+    name: &PackageName,
+) -> Result<Vec<BlockRow>, StoreError> {
+    let rows = blocks::table.filter(blocks::name.eq(name.as_str()));
+    let rows = rows.order(blocks::version).load::<Raw>(connection)?;
+    rows.into_iter().map(row).collect()
+}
+
+/// What withholds one version: the block of its package, else its own.
+///
+/// # Errors
+/// Those of the database.
+pub fn of_version(
+    connection: &mut AnyConnection,
+    name: &PackageName,
+    version: &str,
+) -> Result<Option<BlockRow>, StoreError> {
+    let found = blocks::table
+        .filter(blocks::name.eq(name.as_str()))
+        .filter(blocks::version.eq_any([WHOLE_PACKAGE, version]))
+        .order(blocks::version)
+        .first::<Raw>(connection)
+        .optional()?;
+    found.map(row).transpose()
+}
+
+/// Blocks behind (name, version), in byte order.
+///
+/// # Errors
+/// Those of the database.
+pub fn list(
+    connection: &mut AnyConnection,
+    after: (&str, &str),
+    limit: i64,
+) -> Result<Vec<BlockRow>, StoreError> {
+    let (name, version) = after;
+    let behind = blocks::name.gt(name).or(blocks::name.eq(name).and(blocks::version.gt(version)));
+    let rows = blocks::table.filter(behind).order((blocks::name, blocks::version)).limit(limit);
+    rows.load::<Raw>(connection)?.into_iter().map(row).collect()
+}
+
+/// Withholds a version, or with [`WHOLE_PACKAGE`] all of them (a write). Again: a new reason
+/// under the same id.
+///
+/// # Errors
+/// Those of the database.
+pub fn add(
+    connection: &mut AnyConnection,
+    name: &PackageName,
+    version: &str,
+    kind: BlockKind,
+    reason: &str,
+) -> Result<(), StoreError> {
+    let now_ms = dialect::now_ms(connection)?;
+    let id = Uuid::now_v7().hyphenated().to_string();
+    let values = [
+        Value::Text(name.as_str()),
+        Value::Text(version),
+        Value::Text(&id),
+        Value::Text(kind.as_str()),
+        Value::Text(reason),
+        Value::BigInt(now_ms),
+        Value::BigInt(now_ms),
+    ];
+    if UPSERT.execute(connection, &values)? > 0 {
+        raise_revision(connection, name, now_ms)?;
+    }
+    Ok(())
+}
+
+/// Ends a block (a write); `false` when there was none. With a kind only one of that kind.
+///
+/// # Errors
+/// Those of the database.
+pub fn remove(
+    connection: &mut AnyConnection,
+    name: &PackageName,
+    version: &str,
+    kind: Option<BlockKind>,
+) -> Result<bool, StoreError> {
+    let kinds = match kind {
+        Some(kind) => vec![kind.as_str()],
+        None => vec![BlockKind::Admin.as_str(), BlockKind::Removed.as_str()],
+    };
+    let gone = diesel::delete(
+        blocks::table
+            .filter(blocks::name.eq(name.as_str()))
+            .filter(blocks::version.eq(version))
+            .filter(blocks::kind.eq_any(kinds)),
+    )
+    .execute(connection)?;
+    if gone > 0 {
+        let now_ms = dialect::now_ms(connection)?;
+        raise_revision(connection, name, now_ms)?;
+    }
+    Ok(gone > 0)
+}
+
+/// Readers see another document from now on.
+fn raise_revision(
+    connection: &mut AnyConnection,
+    name: &PackageName,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    diesel::update(packages::table.filter(packages::name.eq(name.as_str())))
+        .set((packages::revision.eq(packages::revision + 1), packages::changed_at_ms.eq(now_ms)))
+        .execute(connection)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{TestStore, on_each_database, package};
+
+    fn reason(test: &TestStore, version: &str) -> Option<String> {
+        let lamp = package("lamp");
+        let version = version.to_owned();
+        test.read(move |rows| of_version(rows, &lamp, &version)).map(|row| row.reason)
+    }
+
+    fn block(test: &TestStore, version: &'static str, kind: BlockKind, reason: &'static str) {
+        test.write(move |rows| add(rows, &package("lamp"), version, kind, reason));
+    }
+
+    #[test]
+    fn a_block_of_the_package_counts_for_every_version_and_a_person_s_word_stays() {
+        on_each_database(|test| {
+            block(test, "1.0.0", BlockKind::Admin, "miner");
+            assert_eq!(reason(test, "1.0.0").as_deref(), Some("miner"));
+            assert_eq!(reason(test, "1.0.1"), None);
+            block(test, "1.0.0", BlockKind::Removed, "gone");
+            assert_eq!(reason(test, "1.0.0").as_deref(), Some("miner"));
+            let first = test.read(|rows| of_package(rows, &package("lamp")));
+            block(test, "1.0.0", BlockKind::Admin, "runs a miner");
+            let again = test.read(|rows| of_package(rows, &package("lamp")));
+            assert_eq!(again[0].id, first[0].id);
+            assert_eq!(again[0].reason, "runs a miner");
+            block(test, WHOLE_PACKAGE, BlockKind::Removed, "gone");
+            assert_eq!(reason(test, "1.0.1").as_deref(), Some("gone"));
+            assert_eq!(reason(test, "1.0.0").as_deref(), Some("gone"));
+            assert_eq!(test.read(|rows| list(rows, ("lamp", "*"), 10)).len(), 1);
+            let end = |kind| test.write(|rows| remove(rows, &package("lamp"), "*", kind));
+            assert!(!end(Some(BlockKind::Admin)));
+            assert!(end(Some(BlockKind::Removed)));
+            assert!(!end(None));
+            assert_eq!(test.read(|rows| of_package(rows, &package("lamp"))).len(), 1);
+        });
+    }
+
+    #[test]
+    fn a_block_raises_the_revision_of_a_package_that_is_here() {
+        on_each_database(|test| {
+            test.commit(test.change("lamp", None, "one")).unwrap();
+            let revision = || {
+                let row = test.read(|rows| crate::packages::find(rows, &package("lamp")));
+                row.unwrap().revision
+            };
+            let before = revision();
+            block(test, "1.0.0", BlockKind::Admin, "miner");
+            assert_eq!(revision(), before + 1);
+            test.write(|rows| remove(rows, &package("lamp"), "1.0.0", None));
+            assert_eq!(revision(), before + 2);
+        });
+    }
+}

@@ -227,7 +227,23 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(
-    packages, versions, dist_tags, blobs, segments, renderings, tasks, task_logs, local_seq,
-    changes, alarms, registries, settings, users, tokens, feeds, registry_keys, kept_answers,
+    packages,
+    versions,
+    dist_tags,
+    blobs,
+    segments,
+    renderings,
+    tasks,
+    task_logs,
+    local_seq,
+    changes,
+    alarms,
+    registries,
+    settings,
+    users,
+    tokens,
+    feeds,
+    registry_keys,
+    kept_answers,
     blocks,
 );

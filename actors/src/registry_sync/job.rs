@@ -191,6 +191,7 @@ impl Sync<'_> {
         }
         let only = asked.as_ref().map(|asked| &asked.versions);
         let rule = WantedRule {
+            policy: &self.deps.rules.policy,
             keep: change.keep,
             only,
             refresh: self.task.options.refresh,

@@ -2,11 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use npm::ExpectedDigest;
+use npm::{ExpectedDigest, SignatureVerdict};
 use store::versions::VersionRow;
 use store::{Keeping, VersionChange, VersionState};
 
 use super::tarballs::{HeldTarball, TarballFailure, WantedTarball};
+use crate::policy::SyncPolicy;
 
 /// Versions that share one expected digest, and the tarball they wait for.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ pub struct WantedVersions {
 }
 
 /// What the task may leave out.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct WantedRule<'a> {
     /// Only mirrored packages want tarballs.
     pub keep: Keeping,
@@ -28,16 +29,24 @@ pub struct WantedRule<'a> {
     pub refresh: bool,
     /// Skipped versions are tried again.
     pub force: bool,
+    /// What may be had at all.
+    pub policy: &'a SyncPolicy,
 }
 
 impl WantedRule<'_> {
-    fn wants(&self, version: &str, state: VersionState) -> bool {
+    fn wants(
+        &self,
+        version: &str,
+        state: VersionState,
+        signature: Option<SignatureVerdict>,
+    ) -> bool {
         let missing = match state {
             VersionState::Held => false,
             VersionState::Remote | VersionState::Failed => true,
             VersionState::Skipped => self.force,
         };
         missing
+            && !self.policy.withholds(signature)
             && match self.only {
                 Some(only) if only.contains(version) => true,
                 Some(_) => self.refresh && self.keep == Keeping::Mirrored,
@@ -58,11 +67,12 @@ impl WantedVersions {
         let lacking = known
             .iter()
             .filter(|row| row.removed_at_ms.is_none() && !touched.contains(&row.version))
-            .filter(|row| rule.wants(&row.version, row.state))
+            .filter(|row| rule.wants(&row.version, row.state, row.signature))
             .map(VersionChange::from);
         let lacking: Vec<_> = lacking.collect();
         let (wanted, settled) = std::mem::take(changed).into_iter().partition(|change| {
-            rule.wants(&change.version, change.state) && change.tarball_url.is_some()
+            rule.wants(&change.version, change.state, change.signature)
+                && change.tarball_url.is_some()
         });
         *changed = settled;
         let mut groups = Self { tarballs: Vec::new(), versions: Vec::new() };

@@ -5,7 +5,7 @@ use serde_json::json;
 use store::{TaskState, VersionState};
 
 use super::{LAMP, lamp, signer, verdicts};
-use crate::harness::{KEYS_PATH, Package, TestMirror, key_list};
+use crate::harness::{KEYS_PATH, Package, TestMirror, key_list, until};
 
 /// Version 1.0.0 is signed, 1.1.0 is not.
 fn half_signed(signer: &crate::harness::Signer) -> Package {
@@ -85,8 +85,11 @@ async fn what_was_here_before_signatures_were_required_is_hidden_until_it_has_on
     assert_eq!(mirror.version(LAMP, "1.1.0").await.state, VersionState::Held, "kept, unseen");
     mirror.upstream.publish(&signer.signed(lamp()));
     mirror.sync(&[LAMP]).await;
-    let whole = mirror.get("/@garden%2flamp").send().await.expect(200).json();
-    assert_eq!(whole["dist-tags"], json!({"latest": "1.1.0"}));
+    until("the signed version in the document", || async {
+        let whole = mirror.get("/@garden%2flamp").send().await.expect(200).json();
+        (whole["dist-tags"] == json!({"latest": "1.1.0"})).then_some(())
+    })
+    .await;
     mirror.get(&package.tarball_path("1.1.0")).send().await.expect(200);
     mirror.finish().await;
 }

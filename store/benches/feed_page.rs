@@ -69,6 +69,8 @@ fn package(number: u64) -> PackageChange {
         task: None,
         cause: "sync",
         alarms: Vec::new(),
+        gone: None,
+        revise: false,
     }
 }
 

@@ -83,7 +83,7 @@ fn keys_that_are_missing_or_unusable_verify_nothing() {
     let foreign = SigningKey { keytype: "rsa".into(), ..signer.key(None) };
     let never = SigningKey { expires: Some("soon".into()), ..signer.key(None) };
     for key in [broken, foreign, never] {
-        assert!(Keyring::new(&[key.clone()]).is_empty(), "{key:?}");
+        assert!(Keyring::new(std::slice::from_ref(&key)).is_empty(), "{key:?}");
     }
 }
 

@@ -15,6 +15,7 @@ use store::{Store, TaskState};
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, broadcast, oneshot};
 
+use crate::changes_follower::{ChangesFollower, FollowDeps, StopFollowing};
 use crate::committer::{CommitError, Committer, Drain, Write};
 use crate::credit::ByteCredits;
 use crate::events::{EVENT_BUFFER, EngineEvent};
@@ -69,6 +70,7 @@ pub(crate) struct Addresses {
     pub(crate) logs: Addr<LogWriter>,
     pub(crate) janitor: Addr<Janitor>,
     pub(crate) syncs: Vec<Addr<RegistrySync>>,
+    pub(crate) followers: Vec<Addr<ChangesFollower>>,
 }
 
 /// What the actors share beside their addresses.
@@ -119,10 +121,13 @@ impl Engine {
         self.handle.clone()
     }
 
-    /// Stops in order: no new claims, running jobs finish or give their tasks back within
+    /// Stops in order: feeds are left, no new claims, running jobs finish or give their tasks back within
     /// `grace`, what waits is committed, logs are stored, threads end.
     pub async fn shutdown(mut self, grace: Duration) {
         let addresses = self.handle.addresses();
+        for follower in &addresses.followers {
+            let _ = follower.send(StopFollowing).await;
+        }
         for sync in &addresses.syncs {
             let _ = sync.send(StopClaiming { grace }).await;
         }
@@ -236,7 +241,8 @@ fn start_actors(settings: &EngineSettings, common: &Common) -> Addresses {
     let rules = rules(settings, common, &committer);
     let syncs = start_syncs(settings, common, &committer, &queue, &rules);
     let janitor = start_janitor(settings, common, &committer, &syncs);
-    Addresses { rules, committer, queue, logs, janitor, syncs }
+    let followers = start_followers(settings, common, &committer, &queue);
+    Addresses { rules, committer, queue, logs, janitor, syncs, followers }
 }
 
 fn start_syncs(
@@ -312,6 +318,30 @@ pub(crate) fn write_rows(committer: &Addr<Committer>) -> WriteRows {
             write.send(Write { write: rows }).await.unwrap_or(Err(CommitError::Restarted))
         })
     })
+}
+
+fn start_followers(
+    settings: &EngineSettings,
+    common: &Common,
+    committer: &Addr<Committer>,
+    queue: &Addr<TaskQueue>,
+) -> Vec<Addr<ChangesFollower>> {
+    let Some(takes) = settings.follow.takes.filter(|_| settings.work_on_tasks) else {
+        return Vec::new();
+    };
+    let deps = FollowDeps {
+        registry: Arc::from(DEFAULT_REGISTRY),
+        upstream: common.upstream.clone(),
+        store: common.store.clone(),
+        write: committer.clone().recipient(),
+        take: queue.clone().recipient(),
+        recheck: queue.clone().recipient(),
+        settings: settings.follow.clone(),
+        takes,
+        worker: Arc::from(settings.worker_name.as_str()),
+    };
+    let runtime = common.runtime.clone();
+    vec![Supervisor::start(move |_| ChangesFollower::new(deps, runtime))]
 }
 
 fn start_janitor(

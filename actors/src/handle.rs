@@ -16,6 +16,7 @@ use store::{
 use tokio::sync::{broadcast, oneshot};
 
 use crate::attestations;
+use crate::changes_follower::DescribeFollower;
 use crate::committer::{Commit, CommitError, DescribeCommitter, Write};
 use crate::engine::{Addresses, DEFAULT_REGISTRY, Parts, write_rows};
 use crate::events::{EngineEvent, SyncSummary};
@@ -183,6 +184,9 @@ impl EngineHandle {
         for sync in &self.addresses().syncs {
             let _ = sync.try_send(WakeUp);
         }
+        for follower in &self.addresses().followers {
+            let _ = follower.try_send(WakeUp);
+        }
         Ok(())
     }
 
@@ -196,10 +200,15 @@ impl EngineHandle {
         for sync in &addresses.syncs {
             syncs.push(ask(sync, DescribeRegistrySync).await?);
         }
+        let mut followers = Vec::with_capacity(addresses.followers.len());
+        for follower in &addresses.followers {
+            followers.push(ask(follower, DescribeFollower).await?);
+        }
         Ok(EngineStatus {
             tasks: self.store().read(tasks::counts).await?,
             queue: ask(&addresses.queue, DescribeTaskQueue).await?,
             syncs,
+            followers,
             committer: ask(&addresses.committer, DescribeCommitter).await?,
             logs: ask(&addresses.logs, DescribeLogWriter).await?,
             janitor: ask(&addresses.janitor, DescribeJanitor).await?,

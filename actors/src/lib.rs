@@ -6,6 +6,7 @@
 //! | [`engine`] | starts and drains everything; [`EngineHandle`] is how others talk to it |
 //! | [`task_queue`] | the durable queue; owner of the tasks table |
 //! | [`registry_sync`] | pulls tasks of one upstream and runs their jobs |
+//! | [`changes_follower`] | reads the changes feed of one upstream into the queue |
 //! | [`committer`] | group commit, in front of [`metadata_writer`], the one writing connection |
 //! | [`log_writer`] | logs of running tasks |
 //! | [`janitor`] | free space, old tasks |
@@ -28,6 +29,7 @@
 
 mod attestations;
 pub mod change_builder;
+pub mod changes_follower;
 pub mod clock;
 pub mod committer;
 mod credit;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::changes_follower::FollowSettings;
 use crate::policy::SyncPolicy;
 use crate::upstream::{MAX_TARBALL_BYTES, UpstreamSettings};
 
@@ -31,6 +32,8 @@ pub struct EngineSettings {
     pub policy: SyncPolicy,
     /// Whether what arrives by a miss is mirrored in full afterwards (`sync.mode = all`).
     pub mirror_misses: bool,
+    /// Whether and how changes feeds are followed.
+    pub follow: FollowSettings,
     /// Whether tasks of the queue are worked on; a process that only serves does not.
     pub work_on_tasks: bool,
     /// Name of this process in leases, unique in a cluster.
@@ -51,6 +54,7 @@ impl Default for EngineSettings {
             max_tarball_bytes: MAX_TARBALL_BYTES,
             policy: SyncPolicy::default(),
             mirror_misses: false,
+            follow: FollowSettings::default(),
             work_on_tasks: true,
             worker_name: format!("{}-{}", std::process::id(), uuid::Uuid::now_v7().simple()),
         }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use store::tasks::TaskCounts;
 
+use crate::changes_follower::FollowerStatus;
 use crate::committer::CommitterStatus;
 use crate::janitor::JanitorStatus;
 use crate::log_writer::LogWriterStatus;
@@ -18,6 +19,8 @@ pub struct EngineStatus {
     pub queue: TaskQueueStatus,
     /// One entry per upstream registry.
     pub syncs: Vec<RegistrySyncStatus>,
+    /// One entry per followed changes feed.
+    pub followers: Vec<FollowerStatus>,
     /// The committer.
     pub committer: CommitterStatus,
     /// The log writer.

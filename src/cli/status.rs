@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use actors::EngineStatus;
+use actors::{
+    EngineStatus,
+    changes_follower::{FollowState, FollowerStatus},
+};
 use serde_json::json;
 use store::{packages, tasks};
 
@@ -70,9 +73,39 @@ fn engine_lines(engine: &EngineStatus, store: &StoreCounts, config: &Config, out
             }
         }
     }
+    for follower in &engine.followers {
+        output.line(feed_line(follower));
+    }
     if let Some(reason) = &engine.parked {
         output.line(format_args!("paused     fetching only, serving goes on: {reason}"));
     }
+}
+
+fn feed_line(feed: &FollowerStatus) -> String {
+    let state = match feed.state {
+        FollowState::Starting => "starting",
+        FollowState::Standby => "followed by another node",
+        FollowState::Off => "none is followed",
+        FollowState::CatchingUp => "catching up",
+        FollowState::Following => "following",
+        FollowState::Holding => "waiting until fewer tasks wait",
+        FollowState::Doubting => "its numbers look like others",
+        FollowState::Stalled => "silent",
+        FollowState::Retrying => "cannot be had, tried again",
+        FollowState::Refused => "does not answer as a feed",
+    };
+    let seq = feed.seq.map(|seq| format!(" at {seq}")).unwrap_or_default();
+    let behind = match (feed.behind, feed.behind_ms) {
+        (Some(numbers @ 1..), Some(ms @ 1..)) => {
+            let age = text::age(ms.unsigned_abs());
+            format!(", behind {} numbers, {age}", text::count(numbers.unsigned_abs()))
+        }
+        _ => String::new(),
+    };
+    let recheck = if feed.rechecking { ", everything here is asked again" } else { "" };
+    let why = feed.alarm.as_ref().or(feed.problem.as_ref());
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    format!("feed       {}: {state}{seq}{behind}{recheck}{why}", feed.registry)
 }
 
 fn breaker(state: actors::upstream::BreakerState, opens_in_ms: Option<u64>) -> String {

@@ -173,6 +173,7 @@ pub fn upstream_settings(
     instance_id: String,
 ) -> Result<UpstreamSettings, Problem> {
     Ok(UpstreamSettings {
+        feed: config.upstream.feed.clone(),
         token: config.upstream.token.clone(),
         rate_per_second: config.upstream.rate,
         background_rate_per_second: config.upstream.background_rate,

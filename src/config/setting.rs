@@ -101,6 +101,30 @@ pub const SETTINGS: &[Setting] = &[
     ),
     secret("upstream.token", "", "bearer token, sent to the upstream's own origin only"),
     setting(
+        "upstream.feed",
+        Kind::Text,
+        "auto",
+        "auto: the upstream's own /_changes, if it has one | off | address of the changes feed",
+    ),
+    setting(
+        "upstream.feed_since",
+        Kind::Text,
+        "auto",
+        "where a feed never read begins: auto (head; 0 with sync.mode = all) | head | a number",
+    ),
+    setting(
+        "upstream.feed_every",
+        Kind::Duration,
+        "10s",
+        "wait between two looks at a feed that had nothing new",
+    ),
+    setting(
+        "upstream.feed_alarm",
+        Kind::Duration,
+        "30m",
+        "a feed silent for so long is an alarm; longer for small registries, 0s: never",
+    ),
+    setting(
         "upstream.rate",
         Kind::Count,
         "0",

@@ -8,7 +8,9 @@ use std::{
 };
 
 use actors::SyncPolicy;
+use actors::changes_follower::FeedStart;
 use actors::policy::UnknownChoice;
+use actors::upstream::FeedChoice;
 use ipnet::IpNet;
 use url::Url;
 
@@ -22,6 +24,14 @@ use super::{
 pub struct UpstreamConfig {
     /// Address of the upstream registry; `None` when no layer knows one.
     pub url: Option<Url>,
+    /// Its changes feed.
+    pub feed: FeedChoice,
+    /// Where a feed that was never read begins.
+    pub feed_since: FeedStart,
+    /// Wait between two looks at the feed.
+    pub feed_every: Duration,
+    /// Silence of the feed that is an alarm; zero = never.
+    pub feed_alarm: Duration,
     /// Bearer token for it.
     pub token: Option<String>,
     /// Requests a second, 0 = no limit.
@@ -288,6 +298,10 @@ impl Reader<'_> {
     fn upstream(&self) -> Result<UpstreamConfig, ConfigError> {
         Ok(UpstreamConfig {
             url: self.optional("upstream.url", value::parse_address)?,
+            feed: self.with("upstream.feed", value::parse_feed)?,
+            feed_since: self.with("upstream.feed_since", value::parse_feed_start)?,
+            feed_every: self.with("upstream.feed_every", value::parse_duration)?,
+            feed_alarm: self.with("upstream.feed_alarm", value::parse_duration)?,
             token: self.some("upstream.token"),
             rate: self.count("upstream.rate")?,
             background_rate: self.count("upstream.background_rate")?,

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, str::FromStr, time::Duration};
 
+use actors::{changes_follower::FeedStart, upstream::FeedChoice};
 use bytesize::ByteSize;
 use ipnet::IpNet;
 use toml::de::DeValue;
@@ -158,6 +159,37 @@ pub fn parse_address(text: &str) -> Result<Url, ValueError> {
         return Err(refuse(rule, text));
     }
     Ok(url)
+}
+
+/// Which changes feed is followed.
+///
+/// # Errors
+/// When the text is none of the words and no address.
+pub fn parse_feed(text: &str) -> Result<FeedChoice, ValueError> {
+    match text {
+        "auto" => Ok(FeedChoice::Auto),
+        "off" => Ok(FeedChoice::Off),
+        address => {
+            let url = parse_address(address).ok().filter(|url| url.username().is_empty());
+            let rule = "must be auto, off, or an http or https address without user name";
+            url.map(FeedChoice::At).ok_or_else(|| refuse(rule, text))
+        }
+    }
+}
+
+/// Where a changes feed is read from first.
+///
+/// # Errors
+/// When the text is none of the words and no number.
+pub fn parse_feed_start(text: &str) -> Result<FeedStart, ValueError> {
+    match text {
+        "auto" => Ok(FeedStart::Auto),
+        "head" => Ok(FeedStart::Head),
+        number => match number.parse() {
+            Ok(seq @ 0..) => Ok(FeedStart::At(seq)),
+            _ => Err(refuse("must be auto, head, or a whole number from 0", text)),
+        },
+    }
 }
 
 /// A number of bytes.

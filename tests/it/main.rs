@@ -11,6 +11,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod changes;
 mod cli;
 mod clients;
 mod feed;

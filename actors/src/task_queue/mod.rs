@@ -5,6 +5,7 @@
 //! of `messages`, writes through the committer, sends [`WakeUp`] and [`CancelJob`] to the
 //! registry syncs.
 
+mod feed;
 mod messages;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use npm::PackageName;
 use store::{AnyConnection, StoreError, TaskId, tasks};
 use tokio::sync::oneshot;
 
+pub use self::feed::{RecheckPackages, TakeFeedPage};
 pub use self::messages::{
     CancelJob, CancelTask, ClaimTasks, ClaimThese, DescribeTaskQueue, EnqueueTasks, GiveBackTasks,
     RegisterPuller, ReleaseUnstarted, RenewLeases, RetryTask, RunSoon, SettleTask, TaskQueueStatus,

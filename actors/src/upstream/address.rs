@@ -128,19 +128,26 @@ pub(super) struct Forbidden {
 pub(super) struct AddressGuard {
     own: Host<String>,
     proxy: Option<String>,
+    /// Host of a changes feed that the operator named.
+    feed: Option<Host<String>>,
     /// Kinds of address the upstream itself has; 0 = not looked up yet.
     own_reach: AtomicU16,
     lookup: Lookup,
 }
 
 impl AddressGuard {
-    pub(super) fn new(own: Host<String>, proxy: Option<String>, lookup: Lookup) -> Arc<Self> {
+    pub(super) fn new(
+        own: Host<String>,
+        proxy: Option<String>,
+        feed: Option<Host<String>>,
+        lookup: Lookup,
+    ) -> Arc<Self> {
         let own_reach = match &own {
             Host::Ipv4(address) => Reach::of((*address).into()) as u16,
             Host::Ipv6(address) => Reach::of((*address).into()) as u16,
             Host::Domain(_) => 0,
         };
-        Arc::new(Self { own, proxy, own_reach: AtomicU16::new(own_reach), lookup })
+        Arc::new(Self { own, proxy, feed, own_reach: AtomicU16::new(own_reach), lookup })
     }
 
     /// Refuses what is visible in the address itself: scheme, credentials, literal addresses.
@@ -159,7 +166,8 @@ impl AddressGuard {
             Some(Host::Ipv6(address)) => IpAddr::V6(address),
             _ => return refused("it names no host"),
         };
-        if url.host().is_some_and(|host| host.to_owned() == self.own) {
+        let host = url.host().map(|host| host.to_owned());
+        if host.as_ref() == Some(&self.own) || (host.is_some() && host == self.feed) {
             return Ok(());
         }
         let text = literal.to_string();
@@ -194,7 +202,9 @@ impl AddressGuard {
     }
 
     fn is_chosen_by_operator(&self, name: &str) -> bool {
-        matches!(&self.own, Host::Domain(own) if own.eq_ignore_ascii_case(name))
+        let is = |host: &Host<String>| matches!(host, Host::Domain(own) if own.eq_ignore_ascii_case(name));
+        is(&self.own)
+            || self.feed.as_ref().is_some_and(is)
             || self.proxy.as_deref().is_some_and(|proxy| proxy.eq_ignore_ascii_case(name))
     }
 
@@ -269,7 +279,7 @@ mod tests {
     }
 
     fn guard(own: &str, lookup: Lookup) -> Arc<AddressGuard> {
-        AddressGuard::new(Host::parse(own).unwrap(), None, lookup)
+        AddressGuard::new(Host::parse(own).unwrap(), None, None, lookup)
     }
 
     async fn check(guard: &AddressGuard, url: &str) -> Result<(), String> {
@@ -362,7 +372,7 @@ mod tests {
     async fn the_upstream_and_the_proxy_are_where_the_operator_put_them() {
         let lookup = fake(&[("registry.corp", &["10.0.0.7"]), ("proxy.corp", &["192.168.3.3"])]);
         let own = Host::parse("registry.corp").unwrap();
-        let guard = AddressGuard::new(own, Some(String::from("proxy.corp")), lookup);
+        let guard = AddressGuard::new(own, Some(String::from("proxy.corp")), None, lookup);
         assert_eq!(guard.resolve("registry.corp".into()).await.unwrap().len(), 1);
         assert_eq!(guard.resolve("proxy.corp".into()).await.unwrap().len(), 1);
     }

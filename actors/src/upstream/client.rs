@@ -18,6 +18,7 @@ use url::Url;
 
 use super::address::{self, AddressGuard, Forbidden, GuardedResolver, Lookup, shown};
 use super::breaker::{Breaker, Pass};
+use super::changes::FeedChoice;
 use super::lane::{LargeLane, in_place};
 use super::limiter::Limiter;
 use super::status::{Good, Recent};
@@ -353,7 +354,11 @@ fn guard(settings: &UpstreamSettings, lookup: Lookup) -> Result<Arc<AddressGuard
     }
     let host = url.host().ok_or_else(|| refused("it names no host"))?.to_owned();
     let proxy = settings.proxy.as_ref().and_then(|proxy| proxy.host_str()).map(str::to_owned);
-    Ok(AddressGuard::new(host, proxy, lookup))
+    let feed = match &settings.feed {
+        FeedChoice::At(url) => url.host().map(|host| host.to_owned()),
+        FeedChoice::Off | FeedChoice::Auto => None,
+    };
+    Ok(AddressGuard::new(host, proxy, feed, lookup))
 }
 
 fn authorization(token: Option<&str>) -> Result<Option<HeaderValue>, UpstreamError> {

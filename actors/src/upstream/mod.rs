@@ -12,6 +12,7 @@ mod address;
 mod answer;
 mod body;
 mod breaker;
+mod changes;
 mod client;
 mod decode;
 mod error;
@@ -35,11 +36,12 @@ use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use npm::PackageName;
+use npm::{ChangesPage, PackageName, Seq};
 use tokio::time::Instant;
 use url::Url;
 
 pub use breaker::{BreakerSettings, BreakerState};
+pub use changes::{FeedAddress, FeedChoice};
 pub use client::{LOOP_HEADER, Probe, names_instance};
 pub(crate) use decode::inflate_stored as inflate;
 pub use error::UpstreamError;
@@ -171,6 +173,27 @@ impl Upstream {
     /// When there is no answer; a status is one.
     pub async fn probe(&self) -> Result<Probe, UpstreamError> {
         self.client.probe().await
+    }
+
+    /// The newest number of a changes feed; `None` when nobody tells.
+    ///
+    /// # Errors
+    /// See [`UpstreamError`]; nothing is repeated.
+    pub async fn feed_head(&self, feed: &FeedAddress) -> Result<Option<Seq>, UpstreamError> {
+        changes::head(&self.client, feed).await
+    }
+
+    /// The rows of a changes feed behind `since`, at most `limit`.
+    ///
+    /// # Errors
+    /// See [`UpstreamError`]; nothing is repeated.
+    pub async fn changes(
+        &self,
+        feed: &FeedAddress,
+        since: Seq,
+        limit: u32,
+    ) -> Result<ChangesPage, UpstreamError> {
+        changes::page(&self.client, feed, since, limit).await
     }
 
     /// The lane bodies over [`FREE_BODY_BYTES`] take, two at a time.

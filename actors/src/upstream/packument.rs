@@ -139,11 +139,14 @@ fn validators(headers: &HeaderMap) -> Validators {
     Validators { etag: text(ETAG), last_modified: text(LAST_MODIFIED) }
 }
 
-type Place = Option<OwnedSemaphorePermit>;
+pub(super) type Place = Option<OwnedSemaphorePermit>;
 
 /// The body as received. Up to 4 MiB are read freely; beyond that a place in the large lane
 /// is taken first, and what waits for one holds those 4 MiB and nothing more.
-async fn collect(client: &Client, body: &mut Body) -> Result<(Bytes, Place), UpstreamError> {
+pub(super) async fn collect(
+    client: &Client,
+    body: &mut Body,
+) -> Result<(Bytes, Place), UpstreamError> {
     let announced = body.announced.and_then(|bytes| usize::try_from(bytes).ok());
     let mut lane = None;
     if announced.is_some_and(|bytes| bytes > FREE_BODY_BYTES) {
@@ -167,7 +170,11 @@ async fn collect(client: &Client, body: &mut Body) -> Result<(Bytes, Place), Ups
 }
 
 /// Inflates once; a body that turns out large enters the lane before it is held whole.
-async fn inflate(client: &Client, raw: &Bytes, lane: &mut Place) -> Result<Bytes, UpstreamError> {
+pub(super) async fn inflate(
+    client: &Client,
+    raw: &Bytes,
+    lane: &mut Place,
+) -> Result<Bytes, UpstreamError> {
     let limit = client.settings.max_document_bytes;
     let too_large = || UpstreamError::TooLarge { what: "document", limit, announced: None };
     let free = FREE_BODY_BYTES as u64;

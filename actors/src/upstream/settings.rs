@@ -6,6 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::breaker::BreakerSettings;
+use super::changes::FeedChoice;
 use super::retry::RetryPolicy;
 
 /// The largest document npm itself accepts (bytes, decoded).
@@ -21,6 +22,8 @@ pub struct UpstreamSettings {
     pub name: String,
     /// Base address; a path prefix is kept.
     pub url: Url,
+    /// Its changes feed, which may be on another host.
+    pub feed: FeedChoice,
     /// Bearer token, sent to the exact origin of `url` and nowhere else.
     pub token: Option<String>,
     /// Requests per second of all kinds, 0 = no limit.
@@ -78,6 +81,7 @@ impl UpstreamSettings {
         Self {
             name: name.into(),
             url,
+            feed: FeedChoice::Off,
             token: None,
             rate_per_second: 0,
             background_rate_per_second: 50,
@@ -104,6 +108,7 @@ impl fmt::Debug for UpstreamSettings {
             .debug_struct("UpstreamSettings")
             .field("name", &self.name)
             .field("url", &self.url.as_str())
+            .field("feed", &self.feed)
             .field("has_token", &self.token.is_some())
             .field("rate_per_second", &self.rate_per_second)
             .field("background_rate_per_second", &self.background_rate_per_second)

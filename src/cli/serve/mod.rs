@@ -10,10 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actors::Engine;
+use actors::{Engine, changes_follower::FollowSettings};
 use clap::Args;
 use sd_notify::NotifyState;
-use store::Store;
+use store::{Store, feeds::Takes};
 use tokio::{
     runtime::{Builder, Runtime},
     signal::unix::{Signal, SignalKind, signal},
@@ -110,7 +110,9 @@ impl Serving<'_> {
         let signals = StopSignals::listen()?;
         let settings = upstream::settings(&self.config, &self.store)?;
         let ask_npm = settings.is_none() && discover;
-        let engine = Engine::start(engine_settings(&self.config, settings), self.store.clone())
+        let mut settings = engine_settings(&self.config, settings);
+        settings.follow = follow_settings(&self.config);
+        let engine = Engine::start(settings, self.store.clone())
             .await
             .map_err(|error| Problem::failed("the engine cannot start").why(error))?;
         let handle = engine.handle();
@@ -219,6 +221,21 @@ fn port_taken(address: SocketAddr) -> Problem {
     Problem::new(Exit::Failed, "PORT_TAKEN", format!("cannot listen on {address}"))
         .why(format!("{holder} already uses it"))
         .hint(format!("stop it, or `espejo serve --listen {next}`"))
+}
+
+/// Feeds are followed while serving; a single sync follows none.
+fn follow_settings(config: &Config) -> FollowSettings {
+    FollowSettings {
+        takes: match config.sync.mode.as_str() {
+            "none" => None,
+            "all" => Some(Takes::All),
+            _ => Some(Takes::Held),
+        },
+        start: config.upstream.feed_since,
+        poll_every: config.upstream.feed_every,
+        alarm_after: config.upstream.feed_alarm,
+        ..FollowSettings::default()
+    }
 }
 
 fn serve_settings(config: &Config) -> ServeSettings {

@@ -60,6 +60,11 @@ impl Builder {
         self
     }
 
+    /// Its upstream.
+    pub fn upstream(&self) -> &FakeUpstream {
+        &self.upstream
+    }
+
     /// The base address of its upstream.
     pub fn upstream_url(&self) -> String {
         self.upstream.url()

@@ -3,6 +3,7 @@
 mod child;
 mod client;
 mod database;
+mod feed;
 mod middle;
 mod mirror;
 mod package;
@@ -12,8 +13,9 @@ mod upstream_http;
 
 pub use child::{Espejo, Finished};
 pub use client::Request;
+pub use feed::{CHANGES, FakeFeed};
 pub use middle::{Proxy, TlsFront};
-pub use mirror::{TestMirror, files, rot};
+pub use mirror::{Builder, TestMirror, files, rot};
 pub use package::{Package, Version, gzip, noise, shasum, sri};
 pub use signing::{Signer, key_list};
 pub use upstream::{Asked, FakeUpstream, Fault, KEYS_PATH};

@@ -28,6 +28,8 @@ pub enum Fault {
     Cut { after: usize },
     /// So many bytes of the body, then silence with an open connection.
     Stall { after: usize },
+    /// The usual answer: in front of other faults of the path.
+    Pass,
     /// The usual answer, but not before the gate is opened.
     Wait(watch::Receiver<bool>),
     /// These bytes on the connection, head included, then the end.
@@ -42,6 +44,8 @@ pub struct Asked {
     /// Percent-decoded, without the query.
     pub path: String,
     pub raw_path: String,
+    /// Behind the question mark; empty without one.
+    pub query: String,
     pub headers: Vec<(String, String)>,
 }
 
@@ -63,9 +67,13 @@ pub(super) struct Page {
 
 type Hook = Box<dyn FnMut(usize) + Send>;
 
+/// Makes the answer to a query: status and body.
+pub(super) type Responder = Arc<dyn Fn(&str) -> (u16, Bytes) + Send + Sync>;
+
 #[derive(Default)]
 pub(super) struct State {
     pub pages: HashMap<String, Page>,
+    pub responders: HashMap<String, Responder>,
     pub faults: HashMap<String, VecDeque<(Fault, usize)>>,
     pub asked: Vec<Asked>,
     pub open_connections: usize,
@@ -145,6 +153,15 @@ impl FakeUpstream {
         let body = Bytes::from(serde_json::to_vec(body).expect("JSON"));
         let page = Page { body, gzipped: None, content_type: "application/json", etag: None };
         self.shared.state.lock().pages.insert(path.to_owned(), page);
+    }
+
+    /// Answers requests of a path by what their query says.
+    pub fn respond(
+        &self,
+        path: &str,
+        responder: impl Fn(&str) -> (u16, Bytes) + Send + Sync + 'static,
+    ) {
+        self.shared.state.lock().responders.insert(path.to_owned(), Arc::new(responder));
     }
 
     /// Forgets what is under a path: 404 from now on.

@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
-use super::upstream::{Asked, Fault, Page, Shared};
+use super::upstream::{Asked, Fault, Page, Responder, Shared};
 
 /// Serves until `stopped` resolves, then cuts every connection.
 pub(super) fn run(
@@ -45,8 +45,12 @@ async fn serve(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut stream = BufReader::new(stream);
     while let Some(asked) = read_request(&mut stream).await? {
-        let (page, fault) = note(shared, &asked);
-        if !answer(stream.get_mut(), &asked, page, fault).await? {
+        let (page, responder, fault) = note(shared, &asked);
+        let healthy = || match &responder {
+            Some(responder) => responded(responder, &asked.query),
+            None => usual(&asked, page.clone()),
+        };
+        if !answer(stream.get_mut(), healthy, fault).await? {
             return stream.get_mut().shutdown().await;
         }
     }
@@ -73,16 +77,17 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> std::io::Result<Opti
         Some(at) => target["http://".len() + at..].to_owned(),
         None => target,
     };
-    let raw_path = target.split('?').next().unwrap_or(&target).to_owned();
+    let (raw_path, query) = target.split_once('?').unwrap_or((&target, ""));
+    let (raw_path, query) = (raw_path.to_owned(), query.to_owned());
     let path = percent_decode_str(&raw_path).decode_utf8_lossy().into_owned();
     let headers = lines.iter().skip(1).filter_map(|line| line.split_once(':'));
     let headers = headers.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
     let headers = headers.collect();
-    Ok(Some(Asked { path, raw_path, headers }))
+    Ok(Some(Asked { path, raw_path, query, headers }))
 }
 
 /// Writes the request down and finds what to answer.
-fn note(shared: &Shared, asked: &Asked) -> (Option<Page>, Option<Fault>) {
+fn note(shared: &Shared, asked: &Asked) -> (Option<Page>, Option<Responder>, Option<Fault>) {
     let mut state = shared.state.lock();
     state.asked.push(asked.clone());
     let total = state.asked.len();
@@ -90,6 +95,7 @@ fn note(shared: &Shared, asked: &Asked) -> (Option<Page>, Option<Fault>) {
         hook(total);
     }
     let page = state.pages.get(&asked.path).cloned();
+    let responder = state.responders.get(&asked.path).cloned();
     let fault = state.faults.get_mut(&asked.path).and_then(|queue| {
         let (fault, left) = queue.front_mut()?;
         let fault = fault.clone();
@@ -101,16 +107,19 @@ fn note(shared: &Shared, asked: &Asked) -> (Option<Page>, Option<Fault>) {
     });
     drop(state);
     shared.changed.send_modify(|asked| *asked += 1);
-    (page, fault)
+    (page, responder, fault)
 }
 
 /// Writes one answer; `false` when the connection is to be closed.
 async fn answer(
     stream: &mut TcpStream,
-    asked: &Asked,
-    page: Option<Page>,
+    healthy: impl Fn() -> (String, Bytes),
     fault: Option<Fault>,
 ) -> std::io::Result<bool> {
+    if let Some(Fault::Wait(mut gate)) = fault.clone() {
+        // An error means that the test let go of its sender: open as well.
+        let _ = gate.wait_for(|open| *open).await;
+    }
     let (head, body) = match &fault {
         Some(Fault::Raw(bytes)) => {
             stream.write_all(bytes).await?;
@@ -119,7 +128,7 @@ async fn answer(
         Some(Fault::Answer { status, headers, body }) => {
             (head(*status, headers, body.len()), body.clone())
         }
-        _ => usual(asked, page),
+        _ => healthy(),
     };
     match fault {
         Some(Fault::Cut { after }) => {
@@ -132,12 +141,6 @@ async fn answer(
             stream.write_all(body.get(..after).unwrap_or(&body)).await?;
             stream.flush().await?;
             std::future::pending::<()>().await;
-        }
-        Some(Fault::Wait(mut gate)) => {
-            // An error means that the test let go of its sender: open as well.
-            let _ = gate.wait_for(|open| *open).await;
-            stream.write_all(head.as_bytes()).await?;
-            stream.write_all(&body).await?;
         }
         Some(Fault::Drip { pause }) => {
             stream.write_all(head.as_bytes()).await?;
@@ -169,6 +172,13 @@ fn part(asked: &Asked, page: &Page) -> Option<(String, Bytes)> {
     ];
     let body = page.body.slice(from..);
     Some((head(206, &headers, body.len()), body))
+}
+
+/// The answer that a responder makes of a query.
+fn responded(responder: &Responder, query: &str) -> (String, Bytes) {
+    let (status, body) = responder(query);
+    let headers = [("content-type".to_owned(), "application/json".to_owned())];
+    (head(status, &headers, body.len()), body)
 }
 
 /// The answer of a healthy registry.

@@ -59,7 +59,7 @@ pub enum ApiError {
     NotImplemented(String),
     /// Upstream answered with something that cannot be used.
     BadUpstream(String),
-    /// The request came from this mirror itself, whose instance id this is.
+    /// The request has passed the mirror with this id already: this one, or one behind it.
     Loop(String),
     /// Will work later.
     Unavailable {
@@ -120,6 +120,7 @@ impl ApiError {
                 retry_after: *retry_after,
                 hint: "try again later; packages that are here still work",
             },
+            MissError::Loop(instance_id) => Self::Loop(instance_id.clone()),
             MissError::Parked(reason) => Self::Unavailable {
                 reason: format!("{what} is not here, and fetching is paused: {reason}"),
                 retry_after: Duration::from_secs(60),
@@ -229,7 +230,10 @@ impl fmt::Display for ApiError {
             Self::RangeNotSatisfiable(length) => {
                 write!(formatter, "the asked range lies outside of the {length} bytes there are")
             }
-            Self::Loop(_) => formatter.write_str("this mirror was made its own upstream"),
+            Self::Loop(id) => write!(
+                formatter,
+                "the request came back to the mirror {id}; mirrors cannot be each other's upstream"
+            ),
             Self::NotImplemented(path) => write!(formatter, "{path} not implemented yet"),
             Self::Unavailable { reason, .. } => formatter.write_str(reason),
             Self::Internal(_) => formatter.write_str("something went wrong in the mirror itself"),

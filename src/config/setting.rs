@@ -156,7 +156,12 @@ pub const SETTINGS: &[Setting] = &[
         "none | admin | exist | all: what may be brought in, and by whom",
     ),
     setting("sync.workers", Kind::Count, "48", "packages synced at the same time"),
-    setting("sync.max_tarball", Kind::Size, "500MiB", "a larger tarball fails its version"),
+    setting(
+        "sync.max_tarball",
+        Kind::Size,
+        "500MiB",
+        "a larger tarball is not fetched; its version is listed all the same",
+    ),
     setting(
         "sync.on_miss",
         Kind::Choice(&["fetch", "redirect", "none"]),

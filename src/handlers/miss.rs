@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse};
-use actors::upstream::{LOOP_HEADER, names_instance};
+use actors::upstream::{LOOP_HEADER, behind, is_circle};
 use actors::{MissDocument, MissError};
 use npm::PackageName;
 use store::blocks;
@@ -64,8 +64,8 @@ async fn fetch(
     wanted: Wanted,
     base: &Arc<Base>,
 ) -> Result<Document, ApiError> {
-    refuse_own_request(app, request)?;
-    let document = app.engine.fetch_document(name).await;
+    let chain = chain(app, request)?;
+    let document = behind(chain, app.engine.fetch_document(name)).await;
     let document = document.map_err(|error| ApiError::from_miss(name, &error))?;
     let etag = document.validators.etag.as_deref();
     let hidden = hidden(app, name, &document).await?;
@@ -97,15 +97,21 @@ async fn hidden(
     Ok(Arc::new(blocked.chain(document.withheld.iter().cloned()).collect()))
 }
 
-/// A mirror that was made its own upstream, perhaps under another name, would wait for itself.
-fn refuse_own_request(app: &App, request: &HttpRequest) -> Result<(), ApiError> {
-    let Some(upstream) = app.engine.upstream() else { return Ok(()) };
+/// The mirrors that the request came through.
+///
+/// # Errors
+/// [`ApiError::Loop`] when this is one of them: it would wait for itself.
+pub fn chain(app: &App, request: &HttpRequest) -> Result<Option<String>, ApiError> {
+    let mirrors = request.headers().get_all(LOOP_HEADER).filter_map(|value| value.to_str().ok());
+    let chain = mirrors.collect::<Vec<_>>().join(", ");
+    let Some(upstream) = app.engine.upstream().filter(|_| !chain.is_empty()) else {
+        return Ok(None);
+    };
     let id = &upstream.settings().instance_id;
-    let mut hops = request.headers().get_all(LOOP_HEADER);
-    if hops.any(|hop| names_instance(hop.as_bytes(), id)) {
+    if is_circle(chain.as_bytes(), id) {
         return Err(ApiError::Loop(id.clone()));
     }
-    Ok(())
+    Ok(Some(chain))
 }
 
 /// What was rendered from the answer to a miss is kept as soon as its commit gave it a
@@ -189,13 +195,19 @@ async fn not_kept(app: &App, name: &PackageName) -> ApiError {
 ///
 /// # Errors
 /// What upstream said about a package that is not here.
-pub async fn learn_file(app: &App, name: &PackageName, file: &str) -> Result<Place, ApiError> {
+pub async fn learn_file(
+    app: &App,
+    request: &HttpRequest,
+    name: &PackageName,
+    file: &str,
+) -> Result<Place, ApiError> {
     if app.packages.find(name).await?.is_some() {
         if !look_again(app, name, file).await {
             return Ok(Place::Unknown);
         }
     } else {
-        let fetched = app.engine.fetch_document(name).await;
+        let chain = chain(app, request)?;
+        let fetched = behind(chain, app.engine.fetch_document(name)).await;
         let document = fetched.map_err(|error| ApiError::from_miss(name, &error))?;
         if !document.committed().await {
             return Err(not_kept(app, name).await);

@@ -6,6 +6,7 @@ use actix_web::body::{self, BoxBody, SizedStream};
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse};
+use actors::upstream::behind;
 use actors::{MissError, TarballFetch};
 use bytes::Bytes;
 use npm::PackageName;
@@ -46,7 +47,7 @@ pub async fn get_tarball(
     match app.settings.on_miss {
         OnMiss::None => Err(ApiError::not_mirrored(what(&name, &file))),
         OnMiss::Redirect => miss::redirect(app, request, &name),
-        OnMiss::Fetch => match miss::learn_file(app, &name, &file).await? {
+        OnMiss::Fetch => match miss::learn_file(app, request, &name, &file).await? {
             Place::Held(held) => serve(app, request, &name, &held).await,
             Place::Remote { version, etag } => fetch(app, request, &name, &version, etag).await,
             Place::Unknown => Err(ApiError::package_not_found(what(&name, &file))),
@@ -118,14 +119,15 @@ async fn fetch(
     version: &str,
     etag: Option<HeaderValue>,
 ) -> Result<HttpResponse, ApiError> {
+    let chain = miss::chain(app, request)?;
     let what = format!("{name}@{version}");
     let missed = |error: MissError| ApiError::from_miss(&what, &error);
     // A part of it, or its length alone, waits until the whole is stored.
     let waits = *request.method() == Method::HEAD || request.headers().contains_key(header::RANGE);
     let (digest, location) = if waits {
-        app.engine.fetch_tarball_stored(name, version).await.map_err(missed)?
+        behind(chain, app.engine.fetch_tarball_stored(name, version)).await.map_err(missed)?
     } else {
-        match app.engine.fetch_tarball(name, version).await.map_err(missed)? {
+        match behind(chain, app.engine.fetch_tarball(name, version)).await.map_err(missed)? {
             TarballFetch::Stored { digest, location } => (digest, location),
             TarballFetch::Streaming { length, body } => {
                 let body = BoxBody::new(SizedStream::new(length, body));

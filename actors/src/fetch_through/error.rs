@@ -37,6 +37,9 @@ pub enum MissError {
     /// Upstream gave an answer that cannot be used.
     #[error("{0}")]
     BadUpstream(String),
+    /// Upstream asks a mirror that asks us, or ourselves; this is the id of the one that noticed.
+    #[error("upstream leads back to the mirror {0}; mirrors cannot be each other's upstream")]
+    Loop(String),
     /// Fetching is parked, the text says why.
     #[error("fetching is parked: {0}")]
     Parked(String),
@@ -78,12 +81,12 @@ impl From<UpstreamError> for MissError {
             UpstreamError::Gone { status } | UpstreamError::Refused { status: status @ 403 } => {
                 Self::Gone(status)
             }
+            UpstreamError::Loop { instance_id, .. } => Self::Loop(instance_id),
             UpstreamError::TooLarge { .. } => Self::TooLarge(error.to_string()),
             UpstreamError::Refused { .. }
             | UpstreamError::BadBody(_)
             | UpstreamError::BadRedirect(_)
             | UpstreamError::BadAddress(_)
-            | UpstreamError::Loop { .. }
             | UpstreamError::Misconfigured(_) => Self::BadUpstream(error.to_string()),
             UpstreamError::Offline
             | UpstreamError::RateLimited { .. }

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::MissError;
+use crate::upstream::via;
 
 /// Failures remembered at most; asking for made-up names must not fill the memory.
 const MAX_FAILURES: usize = 4_096;
@@ -38,14 +39,18 @@ struct Shared<K, T> {
 }
 
 struct State<K, T> {
-    running: HashMap<K, watch::Receiver<Option<Answer<T>>>>,
-    failed: HashMap<K, (Instant, MissError)>,
+    running: HashMap<Key<K>, watch::Receiver<Option<Answer<T>>>>,
+    failed: HashMap<Key<K>, (Instant, MissError)>,
 }
+
+/// Work for other mirrors flies apart: in a circle of mirrors it would wait for itself, and a
+/// chain that somebody made up must not fail the readers here.
+type Key<K> = (K, bool);
 
 /// The end of a flight; dropped, it makes room for the next one of its key.
 pub(super) struct Landing<K: Eq + Hash + Clone, T> {
     shared: Arc<Shared<K, T>>,
-    key: K,
+    key: Key<K>,
     answer: watch::Sender<Option<Answer<T>>>,
 }
 
@@ -94,21 +99,21 @@ where
     where
         Work: Future<Output = ()> + Send + 'static,
     {
+        let key = (key.clone(), via::is_behind());
         let mut state = self.shared.state.lock();
-        if let Some(running) = state.running.get(key) {
+        if let Some(running) = state.running.get(&key) {
             return Ok(running.clone());
         }
-        match state.failed.get(key) {
+        match state.failed.get(&key) {
             Some((until, failure)) if *until > Instant::now() => return Err(failure.clone()),
-            Some(_) => drop(state.failed.remove(key)),
+            Some(_) => drop(state.failed.remove(&key)),
             None => {}
         }
         let (sender, receiver) = watch::channel(None);
         state.running.insert(key.clone(), receiver.clone());
         drop(state);
-        let landing =
-            Landing { shared: Arc::clone(&self.shared), key: key.clone(), answer: sender };
-        self.runtime.spawn(work(landing));
+        let landing = Landing { shared: Arc::clone(&self.shared), key, answer: sender };
+        self.runtime.spawn(via::carry(work(landing)));
         Ok(receiver)
     }
 }
@@ -139,7 +144,7 @@ impl<K: Eq + Hash + Clone, T> Landing<K, T> {
 }
 
 impl<K: Eq + Hash + Clone, T> Shared<K, T> {
-    fn remember(&self, key: &K, until: Instant, failure: MissError) {
+    fn remember(&self, key: &Key<K>, until: Instant, failure: MissError) {
         let mut state = self.state.lock();
         if state.failed.len() >= MAX_FAILURES {
             let now = Instant::now();

@@ -22,6 +22,7 @@ use super::changes::FeedChoice;
 use super::lane::{LargeLane, in_place};
 use super::limiter::Limiter;
 use super::status::{Good, Recent};
+use super::via::{self, LOOP_HEADER, names_instance};
 use super::{UpstreamError, UpstreamSettings, UpstreamStatus, Urgency, redirect, retry, tls};
 
 /// Idle connections kept per host; more than the tarballs fetched at once.
@@ -70,17 +71,6 @@ struct Pair {
     tarballs: reqwest::Client,
 }
 
-/// Names the mirrors a request came through, by instance id, so that one that is its own upstream
-/// finds out. Not `Via`: servers such as nginx send nothing compressed to a client that sends
-/// that, which cost twice the bytes and a compression of our own for every document.
-pub const LOOP_HEADER: &str = "espejo-via";
-
-/// Whether a value of [`LOOP_HEADER`] names the mirror with this instance id.
-#[must_use]
-pub fn names_instance(value: &[u8], instance_id: &str) -> bool {
-    value.split(|byte| *byte == b',').any(|hop| hop.trim_ascii() == instance_id.as_bytes())
-}
-
 impl Client {
     pub(super) fn new(settings: UpstreamSettings) -> Result<Self, UpstreamError> {
         Self::with_lookup(settings, address::system_lookup())
@@ -98,7 +88,7 @@ impl Client {
             recent: Recent::new(),
             base: settings.url.as_str().trim_end_matches('/').to_owned(),
             authorization: authorization(settings.token.as_deref())?,
-            via: via(&settings.instance_id)?,
+            via: via::own(&settings.instance_id)?,
             limiter: Limiter::new(settings.rate_per_second, settings.background_rate_per_second),
             plain: Pair::new(&tls::none()?, &guard, &settings)?,
             secure: OnceLock::new(),
@@ -203,7 +193,8 @@ impl Client {
     ) -> Result<Response, UpstreamError> {
         let mut request = Request::new(Method::GET, url.clone());
         *request.headers_mut() = headers.clone();
-        request.headers_mut().insert(HeaderName::from_static(LOOP_HEADER), self.via.clone());
+        let chain = via::chain(&self.via);
+        request.headers_mut().insert(HeaderName::from_static(LOOP_HEADER), chain);
         if let Some(token) = self.authorization.as_ref().filter(|_| self.is_own(url)) {
             request.headers_mut().insert(AUTHORIZATION, token.clone());
         }
@@ -238,8 +229,8 @@ impl Client {
         is_part: bool,
     ) -> Result<Response, UpstreamError> {
         let id = &self.settings.instance_id;
-        let mut via = response.headers().get_all(LOOP_HEADER).iter();
-        if via.any(|value| names_instance(value.as_bytes(), id)) {
+        let mut mirrors = response.headers().get_all(LOOP_HEADER).iter();
+        if mirrors.any(|value| names_instance(value.as_bytes(), id)) {
             return Err(UpstreamError::Loop { url: shown(url), instance_id: id.clone() });
         }
         let retry_after = || self.retry_after(&response);
@@ -247,6 +238,9 @@ impl Client {
             200 | 304 | 301 | 302 | 303 | 307 | 308 => return Ok(response),
             206 if is_part => return Ok(response),
             404 => UpstreamError::NotFound,
+            508 if let Some(instance_id) = via::refused_by(response.headers()) => {
+                UpstreamError::Loop { url: shown(url), instance_id }
+            }
             status @ (410 | 451) => UpstreamError::Gone { status },
             429 => UpstreamError::RateLimited { retry_after: retry_after() },
             status @ (408 | 425 | 500..=599) => {
@@ -369,17 +363,6 @@ fn authorization(token: Option<&str>) -> Result<Option<HeaderValue>, UpstreamErr
     })?;
     value.set_sensitive(true);
     Ok(Some(value))
-}
-
-fn via(instance_id: &str) -> Result<HeaderValue, UpstreamError> {
-    let is_token = !instance_id.is_empty()
-        && instance_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-    let value = HeaderValue::try_from(instance_id);
-    value.ok().filter(|_| is_token).ok_or_else(|| {
-        UpstreamError::Misconfigured(format!(
-            "instance id {instance_id:?}: only letters, digits, '-', '_' and '.'"
-        ))
-    })
 }
 
 fn misconfigured(what: &str, error: &reqwest::Error) -> UpstreamError {

@@ -41,14 +41,14 @@ pub enum UpstreamError {
     /// An address that is never asked: other scheme, credentials inside, or an internal host.
     #[error("address refused: {0}")]
     BadAddress(String),
-    /// The request came back to this mirror.
+    /// The request came back to a mirror that it had passed already.
     #[error(
-        "upstream {url} leads back to this mirror (instance {instance_id}); it cannot be its own upstream"
+        "upstream {url} leads back to the mirror {instance_id}; mirrors cannot be each other's upstream"
     )]
     Loop {
         /// The address asked.
         url: String,
-        /// Our own id.
+        /// The id of that mirror: our own, or another one in the circle.
         instance_id: String,
     },
     /// 429.

@@ -26,6 +26,7 @@ mod settings;
 mod status;
 mod tarball;
 mod tls;
+pub(crate) mod via;
 
 #[cfg(test)]
 pub(crate) mod raw_server;
@@ -42,7 +43,7 @@ use url::Url;
 
 pub use breaker::{BreakerSettings, BreakerState};
 pub use changes::{FeedAddress, FeedChoice};
-pub use client::{LOOP_HEADER, Probe, names_instance};
+pub use client::Probe;
 pub(crate) use decode::inflate_stored as inflate;
 pub use error::UpstreamError;
 pub use lane::{FREE_BODY_BYTES, LargeLane, in_place};
@@ -51,6 +52,7 @@ pub use retry::{RetryPolicy, Schedule};
 pub use settings::{MAX_DOCUMENT_BYTES, MAX_TARBALL_BYTES, MinimumPace, UpstreamSettings};
 pub use status::{AnswerCounts, UpstreamStatus};
 pub use tarball::{Buffered, TarballBody};
+pub use via::{LOOP_HEADER, behind, is_circle};
 
 use client::Client;
 use store::Validators;

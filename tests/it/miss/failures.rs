@@ -218,7 +218,7 @@ async fn a_mirror_that_is_its_own_upstream_says_so_at_once() {
     let own_address = mirror.url().parse().unwrap();
     let settings = UpstreamSettings::new("default", own_address);
     mirror.engine().set_upstream(Some(settings)).unwrap();
-    let answer = mirror.get("/ghost").send().await.expect(502);
-    assert!(answer.error().contains("leads back to this mirror"), "{}", answer.error());
+    let answer = mirror.get("/ghost").send().await.expect(508);
+    assert!(answer.error().contains("came back to the mirror unnamed"), "{}", answer.error());
     mirror.finish().await;
 }

@@ -1,5 +1,6 @@
 //! Packages and tarballs that are asked for and not here.
 
+mod circle;
 mod failures;
 mod freshness;
 mod resume;

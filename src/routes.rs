@@ -72,15 +72,28 @@ pub fn owner(config: &mut ServiceConfig) {
 }
 
 /// A path, with or without a slash at its end, that answers GET and HEAD.
-fn read<F, Args>(path: &str, handler: F) -> Resource
+///
+/// Two resources, because one with two patterns is matched by a regular expression, and those at
+/// the root meet every request.
+fn read<F, Args>(path: &str, handler: F) -> impl HttpServiceFactory + 'static
 where
     F: Handler<Args>,
     Args: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    let reading = guard::Any(guard::Get()).or(guard::Head());
-    web::resource([path.to_owned(), format!("{path}/")])
-        .route(web::route().guard(reading).to(handler))
+    let slashed = format!("{}/", path.trim_end_matches('/'));
+    (reading(path, handler.clone()), reading(&slashed, handler))
+}
+
+fn reading<F, Args>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let reads = guard::Any(guard::Get()).or(guard::Head());
+    web::resource(path.to_owned())
+        .route(web::route().guard(reads).to(handler))
         .default_service(web::to(unserved::wrong_method))
 }
 

@@ -4,8 +4,8 @@
 //! the work itself, every upstream request included, runs on the engine's own multi-thread
 //! runtime, so that neither an HTTP worker nor an actor ever waits for it.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use store::{Store, TaskState};
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, broadcast, oneshot};
 
+use crate::budget;
 use crate::changes_follower::{ChangesFollower, FollowDeps, StopFollowing};
 use crate::committer::{CommitError, Committer, Drain, Write};
 use crate::credit::ByteCredits;
@@ -29,7 +30,7 @@ use crate::rules::Rules;
 use crate::settings::EngineSettings;
 use crate::signing_keys::{SigningKeys, WriteRows};
 use crate::task_queue::{RegisterPuller, TaskQueue};
-use crate::upstream::Upstream;
+use crate::upstream::{RequestBudget, Upstream};
 use crate::upstream_slot::UpstreamSlot;
 
 /// Name of the registry that is asked when nothing else is said.
@@ -79,6 +80,7 @@ struct Common {
     store: Store,
     parking: Parking,
     upstream: UpstreamSlot,
+    budget: Arc<RequestBudget>,
     logs: TaskLogs,
     events: broadcast::Sender<EngineEvent>,
     runtime: tokio::runtime::Handle,
@@ -90,7 +92,10 @@ impl Engine {
     /// # Errors
     /// When a thread cannot be started or the upstream's settings are refused.
     pub async fn start(settings: EngineSettings, store: Store) -> Result<Self, EngineError> {
-        let upstream = settings.upstream.clone().map(Upstream::new).transpose()?;
+        let committer = Arc::new(OnceLock::new());
+        let budget = budget::open(DEFAULT_REGISTRY, &store, Arc::clone(&committer)).await?;
+        let make = |settings| Upstream::with_budget(settings, Arc::clone(&budget));
+        let upstream = settings.upstream.clone().map(make).transpose()?;
         give_back_orphans(&store).await?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("engine")
@@ -101,6 +106,7 @@ impl Engine {
             store,
             parking: Parking::default(),
             upstream: UpstreamSlot::new(upstream),
+            budget,
             logs: TaskLogs::default(),
             events: broadcast::channel(EVENT_BUFFER).0,
             runtime: runtime.handle().clone(),
@@ -112,6 +118,7 @@ impl Engine {
         let addresses = addresses
             .await
             .map_err(|_| EngineError::Start("the thread of the actors ended at once".into()))?;
+        let _ = committer.set(addresses.committer.clone().recipient());
         let handle = EngineHandle::new(Shared::new(addresses, &settings, common.into_parts()));
         Ok(Self { handle, runtime, actors: Some(actors), stop: Some(stop) })
     }
@@ -180,6 +187,7 @@ pub(crate) struct Parts {
     pub(crate) store: Store,
     pub(crate) parking: Parking,
     pub(crate) upstream: UpstreamSlot,
+    pub(crate) budget: Arc<RequestBudget>,
     pub(crate) events: broadcast::Sender<EngineEvent>,
     pub(crate) runtime: tokio::runtime::Handle,
 }
@@ -196,6 +204,7 @@ impl Common {
             store: self.store,
             parking: self.parking,
             upstream: self.upstream,
+            budget: self.budget,
             events: self.events,
             runtime: self.runtime,
         }

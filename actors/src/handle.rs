@@ -179,7 +179,9 @@ impl EngineHandle {
     /// # Errors
     /// When the settings are refused; the old upstream stays then.
     pub fn set_upstream(&self, settings: Option<UpstreamSettings>) -> Result<(), EngineError> {
-        let upstream = settings.map(Upstream::new).transpose()?;
+        let budget = &self.shared.parts.budget;
+        let make = |settings| Upstream::with_budget(settings, Arc::clone(budget));
+        let upstream = settings.map(make).transpose()?;
         self.shared.parts.upstream.set(upstream);
         for sync in &self.addresses().syncs {
             let _ = sync.try_send(WakeUp);

@@ -28,6 +28,7 @@
 )]
 
 mod attestations;
+mod budget;
 pub mod change_builder;
 pub mod changes_follower;
 pub mod clock;

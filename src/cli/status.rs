@@ -65,9 +65,10 @@ fn engine_lines(engine: &EngineStatus, store: &StoreCounts, config: &Config, out
                 };
                 let breaker = breaker(upstream.breaker, upstream.breaker_opens_in_ms);
                 let p95 = upstream.p95_ms.map(|ms| format!(", p95 {ms:.0} ms")).unwrap_or_default();
+                let budget = upstream.budget.as_ref().map(budget).unwrap_or_default();
                 let offline = if upstream.offline { ", offline: nobody is asked" } else { "" };
                 output.line(format_args!(
-                    "upstream   {}: {rate}, breaker {breaker}{p95}{offline}",
+                    "upstream   {}: {rate}, breaker {breaker}{p95}{budget}{offline}",
                     sync.registry
                 ));
             }
@@ -106,6 +107,11 @@ fn feed_line(feed: &FollowerStatus) -> String {
     let why = feed.alarm.as_ref().or(feed.problem.as_ref());
     let why = why.map(|why| format!(": {why}")).unwrap_or_default();
     format!("feed       {}: {state}{seq}{behind}{recheck}{why}", feed.registry)
+}
+
+fn budget(budget: &actors::upstream::BudgetStatus) -> String {
+    let (used, most) = (text::count(budget.used), text::count(budget.most));
+    format!(", {used} of {most} requests of {}", budget.month)
 }
 
 fn breaker(state: actors::upstream::BreakerState, opens_in_ms: Option<u64>) -> String {

@@ -177,6 +177,7 @@ pub fn upstream_settings(
         token: config.upstream.token.clone(),
         rate_per_second: config.upstream.rate,
         background_rate_per_second: config.upstream.background_rate,
+        requests_per_month: config.upstream.monthly,
         max_tarball_bytes: config.sync.max_tarball_bytes,
         offline: config.upstream.offline,
         proxy: config.upstream.proxy.clone(),

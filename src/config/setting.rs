@@ -134,7 +134,13 @@ pub const SETTINGS: &[Setting] = &[
         "upstream.background_rate",
         Kind::Count,
         "50",
-        "requests per second nobody waits for (revalidation), 0 = no limit",
+        "requests per second of feed and sweep, for which nobody waits, 0 = no limit",
+    ),
+    setting(
+        "upstream.monthly",
+        Kind::Count,
+        "0",
+        "requests a month (UTC), never exceeded, people first; 0 = no limit",
     ),
     setting(
         "upstream.proxy",

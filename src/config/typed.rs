@@ -38,6 +38,8 @@ pub struct UpstreamConfig {
     pub rate: u32,
     /// Background requests a second, 0 = no limit.
     pub background_rate: u32,
+    /// Requests a month, 0 = no limit.
+    pub monthly: u64,
     /// HTTP proxy for all requests.
     pub proxy: Option<Url>,
     /// File of further certificate authorities.
@@ -305,6 +307,7 @@ impl Reader<'_> {
             token: self.some("upstream.token"),
             rate: self.count("upstream.rate")?,
             background_rate: self.count("upstream.background_rate")?,
+            monthly: self.count("upstream.monthly")?,
             proxy: self.optional("upstream.proxy", value::parse_address)?,
             ca: self.some("upstream.ca").map(PathBuf::from),
             offline: self.flag("upstream.offline"),

@@ -38,6 +38,7 @@ pub mod packages;
 pub mod registries;
 pub mod registry_keys;
 pub mod renderings;
+pub mod request_budgets;
 pub mod schema;
 pub mod segments;
 pub mod settings;

@@ -226,6 +226,14 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    request_budgets (registry, month) {
+        registry -> Text,
+        month -> Text,
+        reserved -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     packages,
     versions,
@@ -246,4 +254,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     registry_keys,
     kept_answers,
     blocks,
+    request_budgets,
 );

@@ -89,6 +89,8 @@ impl From<UpstreamError> for MissError {
             | UpstreamError::BadAddress(_)
             | UpstreamError::Misconfigured(_) => Self::BadUpstream(error.to_string()),
             UpstreamError::Offline
+            | UpstreamError::OverBudget { .. }
+            | UpstreamError::NotReserved(_)
             | UpstreamError::RateLimited { .. }
             | UpstreamError::Resting { .. }
             | UpstreamError::Unreachable(_)

@@ -142,7 +142,7 @@ impl FetchThrough {
     pub fn revalidate(&self, name: &PackageName) {
         let deps = &self.shared.deps;
         self.shared.revalidations.start(&(name.clone(), false), |landing| {
-            document::revalidate(deps.clone(), name.clone(), Urgency::Background, landing)
+            document::revalidate(deps.clone(), name.clone(), Urgency::Popular, landing)
         });
     }
 

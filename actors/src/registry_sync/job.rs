@@ -115,9 +115,10 @@ fn keep(known: &Known, task: &TaskRow) -> Keeping {
 }
 
 /// Nobody waits for what the feed or the sweep found; a dependency is part of what was asked.
-fn urgency(task: &TaskRow) -> Urgency {
+pub(super) fn urgency(task: &TaskRow) -> Urgency {
     match task.priority {
-        tasks::PRIORITY_FEED | tasks::PRIORITY_SWEEP => Urgency::Background,
+        tasks::PRIORITY_FEED => Urgency::Feed,
+        tasks::PRIORITY_SWEEP => Urgency::Sweep,
         _ => Urgency::Person,
     }
 }

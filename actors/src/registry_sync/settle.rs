@@ -14,7 +14,7 @@ use crate::known::UnusableDocument;
 use crate::log_writer::TaskLog;
 use crate::rules::Unaccepted;
 use crate::task_queue::SettleTask;
-use crate::upstream::UpstreamError;
+use crate::upstream::{UpstreamError, Urgency};
 
 /// First wait before a failed task is tried again; doubled with every attempt.
 const FIRST_RETRY: Duration = Duration::from_secs(5);
@@ -55,6 +55,12 @@ impl JobError {
             | Self::Store(StoreError::DiskFull(reason)) => Some(reason),
             _ => None,
         }
+    }
+
+    /// Nothing was tried: what nobody waits for waits without losing an attempt, and a person
+    /// is told instead of waiting for the next month.
+    fn waits_its_turn(&self) -> bool {
+        matches!(self, Self::Upstream(UpstreamError::OverBudget { .. }))
     }
 
     fn is_retryable(&self) -> bool {
@@ -140,7 +146,11 @@ async fn settle(
         log.line("🚮", format_args!("put back: {text}"));
         return later(deps, task, log, now_ms(), error, summary).await;
     }
-    if error.is_retryable() && task.attempts < deps.limits.max_attempts {
+    let again = match error.waits_its_turn() {
+        true => job::urgency(task) != Urgency::Person,
+        false => task.attempts < deps.limits.max_attempts,
+    };
+    if again && error.is_retryable() {
         let wait = wait_before_retry(task.attempts, error.retry_after());
         log.line("🚮", format_args!("{text}; tried again in {} s", wait.as_secs()));
         let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);

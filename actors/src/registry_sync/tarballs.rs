@@ -135,6 +135,12 @@ async fn fetch(
             Download::Upstream(error @ UpstreamError::TooLarge { .. }) => {
                 return Err(TarballFailure::TooLarge(error));
             }
+            // the month has no room for what nobody waits for: the whole package comes later
+            Download::Upstream(error @ UpstreamError::OverBudget { .. })
+                if urgency != Urgency::Person =>
+            {
+                return Err(TarballFailure::Stop(JobError::Upstream(error)));
+            }
             // a body that broke off and could not be continued is asked for again from the start
             Download::Upstream(error) => match schedule.next_delay(&error) {
                 Some(delay) => tokio::time::sleep(delay).await,

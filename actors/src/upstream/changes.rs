@@ -112,7 +112,7 @@ async fn get(client: &Client, url: &Url) -> Result<Bytes, UpstreamError> {
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
     headers.insert(OPT_IN, HeaderValue::from_static("true"));
-    let response = client.get(Kind::Document, url, &headers, Urgency::Background).await?;
+    let response = client.get(Kind::Document, url, &headers, Urgency::Feed).await?;
     let coding = Coding::of(response.headers().get(CONTENT_ENCODING).map(HeaderValue::as_bytes))?;
     let read = async {
         let mut body = Body::new(client, Kind::Document, response)?;

@@ -18,6 +18,7 @@ use url::Url;
 
 use super::address::{self, AddressGuard, Forbidden, GuardedResolver, Lookup, shown};
 use super::breaker::{Breaker, Pass};
+use super::budget::RequestBudget;
 use super::changes::FeedChoice;
 use super::lane::{LargeLane, in_place};
 use super::limiter::Limiter;
@@ -50,6 +51,7 @@ pub(super) struct Client {
     via: HeaderValue,
     guard: Arc<AddressGuard>,
     limiter: Limiter,
+    budget: Option<Arc<RequestBudget>>,
     ca: Vec<CertificateDer<'static>>,
     plain: Pair,
     secure: OnceLock<Result<Pair, UpstreamError>>,
@@ -72,12 +74,16 @@ struct Pair {
 }
 
 impl Client {
-    pub(super) fn new(settings: UpstreamSettings) -> Result<Self, UpstreamError> {
-        Self::with_lookup(settings, address::system_lookup())
+    pub(super) fn new(
+        settings: UpstreamSettings,
+        budget: Option<Arc<RequestBudget>>,
+    ) -> Result<Self, UpstreamError> {
+        Self::with_lookup(settings, budget, address::system_lookup())
     }
 
     pub(super) fn with_lookup(
         settings: UpstreamSettings,
+        budget: Option<Arc<RequestBudget>>,
         lookup: Lookup,
     ) -> Result<Self, UpstreamError> {
         let guard = guard(&settings, lookup)?;
@@ -90,6 +96,7 @@ impl Client {
             authorization: authorization(settings.token.as_deref())?,
             via: via::own(&settings.instance_id)?,
             limiter: Limiter::new(settings.rate_per_second, settings.background_rate_per_second),
+            budget,
             plain: Pair::new(&tls::none()?, &guard, &settings)?,
             secure: OnceLock::new(),
             ca,
@@ -154,7 +161,7 @@ impl Client {
         for _ in 0..=redirect::MAX_HOPS {
             self.guard.check(&asked).await?;
             self.limiter.admitted(urgency).await;
-            let response = self.send_judged(kind, &asked, headers).await?;
+            let response = self.send_judged(kind, &asked, headers, urgency).await?;
             match redirect::target(&asked, &response)? {
                 Some(next) => asked = next,
                 None => return Ok(response),
@@ -170,6 +177,7 @@ impl Client {
         kind: Kind,
         url: &Url,
         headers: &HeaderMap,
+        urgency: Urgency,
     ) -> Result<Response, UpstreamError> {
         let pass = match self.is_own(url) {
             true => Some(self.breaker.admit()),
@@ -177,6 +185,10 @@ impl Client {
         };
         let pass =
             pass.transpose().map_err(|retry_after| UpstreamError::Resting { retry_after })?;
+        // last of all: what is taken is asked
+        if let Some(budget) = &self.budget {
+            budget.take(urgency, self.settings.requests_per_month).await?;
+        }
         let answer = match self.send(kind, url, headers).await {
             Ok(response) => self.judge(url, response, headers.contains_key(RANGE)),
             Err(failure) => Err(failure),
@@ -284,6 +296,10 @@ impl Client {
             rate_per_second: self.settings.rate_per_second,
             background_rate_per_second: self.settings.background_rate_per_second,
             p95_ms,
+            budget: self
+                .budget
+                .as_ref()
+                .and_then(|budget| budget.describe(self.settings.requests_per_month)),
             large_lane_free: self.lane.free(),
             answers,
         }

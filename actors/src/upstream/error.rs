@@ -93,6 +93,24 @@ pub enum UpstreamError {
     /// The body ended before its announced or natural end.
     #[error("body cut short: {0}")]
     Truncated(String),
+    /// The rank of the request has had its part of the month's requests.
+    #[error(
+        "{used} of this month's {most} requests (upstream.monthly) are used, the {rank} waits for {} s",
+        .retry_after.as_secs()
+    )]
+    OverBudget {
+        /// Requests of the month so far.
+        used: u64,
+        /// Most of a month.
+        most: u64,
+        /// The rank.
+        rank: &'static str,
+        /// Until its part has grown, or the month ends.
+        retry_after: Duration,
+    },
+    /// A part of the month's requests could not be reserved.
+    #[error("requests of this month cannot be reserved: {0}")]
+    NotReserved(String),
     /// `upstream.offline` is set.
     #[error("upstream is not asked: upstream.offline is set")]
     Offline,
@@ -117,6 +135,8 @@ impl UpstreamError {
             self,
             Self::RateLimited { .. }
                 | Self::Resting { .. }
+                | Self::OverBudget { .. }
+                | Self::NotReserved(_)
                 | Self::Unreachable(_)
                 | Self::Status { .. }
                 | Self::Stalled { .. }
@@ -142,7 +162,9 @@ impl UpstreamError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after } | Self::Status { retry_after, .. } => *retry_after,
-            Self::Resting { retry_after } => Some(*retry_after),
+            Self::Resting { retry_after } | Self::OverBudget { retry_after, .. } => {
+                Some(*retry_after)
+            }
             _ => None,
         }
     }

@@ -1,4 +1,4 @@
-//! Requests per second: one limit for everything, a second one for what nobody waits for.
+//! Requests per second: one limit for everything, a second one for feed and sweep.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -21,6 +21,8 @@ pub(super) struct Limiter {
     background: Option<Rate<DefaultClock>>,
     /// Background requests wait one at a time: a person competes with one, not with hundreds.
     turn: Mutex<()>,
+    /// The sweep waits for a turn one at a time, so that the feed waits behind one of it at most.
+    sweep: Mutex<()>,
 }
 
 struct Rate<C: Clock> {
@@ -53,24 +55,33 @@ impl Limiter {
             all: Rate::new(per_second, DefaultClock::default()),
             background: Rate::new(background_per_second, DefaultClock::default()),
             turn: Mutex::new(()),
+            sweep: Mutex::new(()),
         }
     }
 
     /// Returns when one more request may be sent.
     pub(super) async fn admitted(&self, urgency: Urgency) {
         match urgency {
-            Urgency::Person => {
+            Urgency::Person | Urgency::Popular => {
                 if let Some(all) = &self.all {
                     all.ready().await;
                 }
             }
-            Urgency::Background if self.all.is_some() || self.background.is_some() => {
-                let _turn = self.turn.lock().await;
-                for rate in [&self.background, &self.all].into_iter().flatten() {
-                    rate.ready().await;
-                }
+            _ if self.all.is_none() && self.background.is_none() => {}
+            Urgency::Feed => self.background_turn().await,
+            Urgency::Sweep => {
+                let _place = self.sweep.lock().await;
+                self.background_turn().await;
             }
-            Urgency::Background => {}
+        }
+    }
+}
+
+impl Limiter {
+    async fn background_turn(&self) {
+        let _turn = self.turn.lock().await;
+        for rate in [&self.background, &self.all].into_iter().flatten() {
+            rate.ready().await;
         }
     }
 }
@@ -102,10 +113,32 @@ mod tests {
     #[tokio::test]
     async fn a_person_is_not_held_by_the_background_limit() {
         let limiter = Limiter::new(0, 1);
-        limiter.admitted(Urgency::Background).await;
-        let waiting = limiter.admitted(Urgency::Background);
+        limiter.admitted(Urgency::Feed).await;
+        let waiting = limiter.admitted(Urgency::Sweep);
         tokio::pin!(waiting);
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
-        assert!(futures_util::poll!(Box::pin(limiter.admitted(Urgency::Person))).is_ready());
+        for urgency in [Urgency::Person, Urgency::Popular] {
+            assert!(futures_util::poll!(Box::pin(limiter.admitted(urgency))).is_ready());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_feed_waits_behind_one_of_the_sweep_at_most() {
+        let limiter = Limiter::new(0, 1);
+        limiter.admitted(Urgency::Feed).await;
+        let order = parking_lot::Mutex::new(Vec::new());
+        let ask = |urgency| {
+            let (limiter, order) = (&limiter, &order);
+            async move {
+                limiter.admitted(urgency).await;
+                order.lock().push(urgency);
+            }
+        };
+        let sweeps = futures_util::future::join_all((0..5).map(|_| ask(Urgency::Sweep)));
+        let feeds = futures_util::future::join_all((0..3).map(|_| ask(Urgency::Feed)));
+        tokio::join!(sweeps, feeds);
+        let order = order.into_inner();
+        let last_feed = order.iter().rposition(|urgency| *urgency == Urgency::Feed);
+        assert!(last_feed.unwrap() <= 3, "{order:?}");
     }
 }

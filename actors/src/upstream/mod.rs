@@ -6,12 +6,13 @@
 //!
 //! `client` sends one request and follows redirects, `packument` and `tarball` read the two
 //! kinds of body (`resume` continues one that broke off), `decode` turns a received document into JSON text, `redirect` and `address`
-//! decide where a request may go, `limiter`, `breaker` and `retry` when.
+//! decide where a request may go, `limiter`, `breaker`, `budget` and `retry` when.
 
 mod address;
 mod answer;
 mod body;
 mod breaker;
+mod budget;
 mod changes;
 mod client;
 mod decode;
@@ -42,6 +43,7 @@ use tokio::time::Instant;
 use url::Url;
 
 pub use breaker::{BreakerSettings, BreakerState};
+pub use budget::{BudgetStatus, ByRank, Month, NowFn, RequestBudget, Reservation, ReserveFn};
 pub use changes::{FeedAddress, FeedChoice};
 pub use client::Probe;
 pub(crate) use decode::inflate_stored as inflate;
@@ -57,13 +59,29 @@ pub use via::{LOOP_HEADER, behind, is_circle};
 use client::Client;
 use store::Validators;
 
-/// Who waits for a request.
+/// Who waits for a request, the first rank first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Urgency {
     /// A reader or an operator: only the limit of all requests applies, retries are few.
     Person,
-    /// Feed, sweep, revalidation: the background limit applies too.
-    Background,
+    /// Nobody waits, but somebody just read what it keeps fresh: a revalidation.
+    Popular,
+    /// The changes feed named it: the background limit applies too.
+    Feed,
+    /// Nobody named it: the background limit applies too, and the feed goes first.
+    Sweep,
+}
+
+impl Urgency {
+    /// In messages.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Person => "people",
+            Self::Popular => "popular",
+            Self::Feed => "feed",
+            Self::Sweep => "sweep",
+        }
+    }
 }
 
 /// One upstream registry.
@@ -78,7 +96,18 @@ impl Upstream {
     /// # Errors
     /// [`UpstreamError::Misconfigured`] when an address, token or certificate cannot work.
     pub fn new(settings: UpstreamSettings) -> Result<Self, UpstreamError> {
-        Ok(Self { client: Arc::new(Client::new(settings)?) })
+        Ok(Self { client: Arc::new(Client::new(settings, None)?) })
+    }
+
+    /// The same with a budget, from which every request is taken.
+    ///
+    /// # Errors
+    /// As [`Upstream::new`].
+    pub fn with_budget(
+        settings: UpstreamSettings,
+        budget: Arc<RequestBudget>,
+    ) -> Result<Self, UpstreamError> {
+        Ok(Self { client: Arc::new(Client::new(settings, Some(budget))?) })
     }
 
     /// The settings it was made from.

@@ -43,7 +43,7 @@ impl RetryPolicy {
     pub fn schedule(&self, urgency: Urgency) -> Schedule {
         let longest = match urgency {
             Urgency::Person => self.longest_delay_person,
-            Urgency::Background => self.longest_delay,
+            _ => self.longest_delay,
         };
         let mut delays = ExponentialBackoff {
             initial_interval: self.first_delay,
@@ -89,8 +89,11 @@ impl Schedule {
     /// The delay before a body that broke off is continued. Unlike a repetition this loses
     /// nothing of what who waits has waited for, so silence is no reason to end it.
     pub(super) fn next_resume_delay(&mut self, failure: &UpstreamError) -> Option<Duration> {
-        // An open breaker answers at once; waiting for it here would hold the caller's credit.
-        if !failure.is_retryable() || matches!(failure, UpstreamError::Resting { .. }) {
+        // An open breaker and a used budget answer at once; waiting for them here would hold the
+        // caller's credit.
+        let waits_elsewhere =
+            matches!(failure, UpstreamError::Resting { .. } | UpstreamError::OverBudget { .. });
+        if !failure.is_retryable() || waits_elsewhere {
             return None;
         }
         self.left = self.left.checked_sub(1)?;
@@ -173,7 +176,7 @@ mod tests {
             (UpstreamError::TooLarge { what: "document", limit: 1, announced: None }, false),
             (UpstreamError::Offline, false),
         ] {
-            let mut schedule = RetryPolicy::default().schedule(Urgency::Background);
+            let mut schedule = RetryPolicy::default().schedule(Urgency::Feed);
             assert_eq!(schedule.next_delay(&failure).is_some(), again, "{failure}");
         }
     }
@@ -181,7 +184,7 @@ mod tests {
     #[test]
     fn delays_grow_with_jitter_and_end_with_the_attempts() {
         let policy = RetryPolicy { attempts: 3, ..RetryPolicy::default() };
-        let mut schedule = policy.schedule(Urgency::Background);
+        let mut schedule = policy.schedule(Urgency::Feed);
         let first = schedule.next_delay(&unreachable()).unwrap();
         let second = schedule.next_delay(&unreachable()).unwrap();
         assert!((125..=375).contains(&first.as_millis()), "{first:?}");
@@ -191,7 +194,7 @@ mod tests {
 
     #[test]
     fn retry_after_is_obeyed_here_when_short_and_left_to_the_caller_when_long() {
-        let mut schedule = RetryPolicy::default().schedule(Urgency::Background);
+        let mut schedule = RetryPolicy::default().schedule(Urgency::Feed);
         assert_eq!(schedule.next_delay(&limited(7)), Some(Duration::from_secs(7)));
         assert_eq!(schedule.next_delay(&limited(86_400)), None);
         let mut schedule = RetryPolicy::default().schedule(Urgency::Person);
@@ -202,13 +205,13 @@ mod tests {
     fn nobody_waits_for_a_second_silence() {
         let stalled = UpstreamError::Stalled { what: "the body", waited: Duration::ZERO };
         let policy = RetryPolicy::default();
-        assert!(policy.schedule(Urgency::Background).next_delay(&stalled).is_some());
+        assert!(policy.schedule(Urgency::Feed).next_delay(&stalled).is_some());
         assert!(policy.schedule(Urgency::Person).next_delay(&stalled).is_none());
     }
 
     #[test]
     fn retry_after_zero_still_waits_our_own_delay() {
-        let mut schedule = RetryPolicy::default().schedule(Urgency::Background);
+        let mut schedule = RetryPolicy::default().schedule(Urgency::Feed);
         assert!(schedule.next_delay(&limited(0)).unwrap() >= Duration::from_millis(125));
     }
 }

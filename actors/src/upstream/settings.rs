@@ -30,6 +30,8 @@ pub struct UpstreamSettings {
     pub rate_per_second: u32,
     /// Requests per second nobody waits for (feed, sweep), 0 = no limit of their own.
     pub background_rate_per_second: u32,
+    /// Requests of all kinds in a calendar month (UTC), 0 = no limit.
+    pub requests_per_month: u64,
     /// Cap of one document, received and decoded.
     pub max_document_bytes: u64,
     /// Cap of one tarball.
@@ -85,6 +87,7 @@ impl UpstreamSettings {
             token: None,
             rate_per_second: 0,
             background_rate_per_second: 50,
+            requests_per_month: 0,
             max_document_bytes: MAX_DOCUMENT_BYTES,
             max_tarball_bytes: MAX_TARBALL_BYTES,
             connect_timeout: Duration::from_secs(10),

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::UpstreamError;
 use super::breaker::BreakerState;
+use super::budget::BudgetStatus;
 
 /// Latencies kept for the percentile.
 const KEPT_LATENCIES: usize = 256;
@@ -33,6 +34,9 @@ pub struct UpstreamStatus {
     pub background_rate_per_second: u32,
     /// Time to the response head, 95th percentile of the last 256 requests.
     pub p95_ms: Option<f64>,
+    /// The requests of this month, where they are limited.
+    #[serde(default)]
+    pub budget: Option<BudgetStatus>,
     /// Free places in the large lane.
     pub large_lane_free: usize,
     /// Answers since start, by outcome.
@@ -77,7 +81,11 @@ impl AnswerCounts {
             | UpstreamError::BadRedirect(_)
             | UpstreamError::BadAddress(_)
             | UpstreamError::Loop { .. } => &mut self.refused,
-            UpstreamError::Offline | UpstreamError::Misconfigured(_) => return None,
+            // never sent; counted by the budget, or a setting says so
+            UpstreamError::Offline
+            | UpstreamError::OverBudget { .. }
+            | UpstreamError::NotReserved(_)
+            | UpstreamError::Misconfigured(_) => return None,
         })
     }
 }

@@ -146,7 +146,7 @@ async fn a_conditional_request_carries_both_validators() {
         etag: Some(String::from("\"1\"")),
         last_modified: Some(String::from("yesterday")),
     };
-    let answer = upstream.packument(&name(), &held, Urgency::Background).await.unwrap();
+    let answer = upstream.packument(&name(), &held, Urgency::Feed).await.unwrap();
     let PackumentAnswer::NotModified { validators } = answer else { panic!("not a 304") };
     assert_eq!(validators.etag.as_deref(), Some("\"2\""));
     assert_eq!(validators.last_modified.as_deref(), Some("yesterday"));
@@ -475,7 +475,7 @@ async fn a_name_that_resolves_inside_is_never_connected_to() {
         };
         Box::pin(async move { Ok(vec![address.parse().unwrap()]) })
     });
-    let client = Client::with_lookup(settings, lookup).unwrap();
+    let client = Client::with_lookup(settings, None, lookup).unwrap();
     let upstream = Upstream { client: Arc::new(client) };
     assert!(get(&upstream).await.is_ok());
     assert_eq!(server.requests()[0].header("authorization"), Some("Bearer secret"));

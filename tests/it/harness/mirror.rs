@@ -204,9 +204,9 @@ impl TestMirror {
         self.request("HEAD", target)
     }
 
-    /// Asks for syncs as `espejo sync` does; the rows that stand for them.
-    pub async fn enqueue(&self, names: &[&str], options: &TaskOptions) -> Vec<TaskRow> {
-        let task = |name: &&str| NewTask {
+    /// A task as `espejo sync` makes it.
+    pub fn new_task(&self, name: &str, options: &TaskOptions) -> NewTask {
+        NewTask {
             id: TaskId::new(),
             name: PackageName::parse(name).expect("a name"),
             registry: DEFAULT_REGISTRY.to_owned(),
@@ -214,8 +214,12 @@ impl TestMirror {
             options: options.clone(),
             author: None,
             author_ip: None,
-        };
-        let tasks = names.iter().map(task).collect();
+        }
+    }
+
+    /// Asks for syncs as `espejo sync` does; the rows that stand for them.
+    pub async fn enqueue(&self, names: &[&str], options: &TaskOptions) -> Vec<TaskRow> {
+        let tasks = names.iter().map(|name| self.new_task(name, options)).collect();
         self.engine().enqueue(tasks).await.expect("a queue that takes tasks")
     }
 

@@ -4,6 +4,7 @@
 //! the mirror is built against: P for packuments, T for tarballs.
 
 mod addresses;
+mod budget;
 mod dependencies;
 mod digests;
 mod documents;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use actix_web::HttpRequest;
 use actors::{EngineEvent, EngineHandle};
 use ipnet::IpNet;
 use moka::future::Cache;
@@ -18,7 +19,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Semaphore, watch};
 use url::Url;
 
-use crate::base_url::BaseUrls;
+use crate::base_url::{Base, BaseUrls};
 use crate::cache::bodies::Bodies;
 use crate::cache::generations::Generations;
 use crate::cache::hot::HotBlobs;
@@ -27,7 +28,9 @@ use crate::cache::tarballs::Tarballs;
 use crate::cache::verified::Verified;
 use crate::cache::work_pool::WorkPool;
 use crate::counters::Counters;
+use crate::error::ApiError;
 use crate::extract::request_id::RequestIds;
+use crate::rate_limits::PerMinute;
 use crate::views::home::Counts;
 
 /// How the server is to serve; filled by the command line from the configuration.
@@ -45,8 +48,13 @@ pub struct ServeSettings {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// What a read of a package that is not here does, `sync.on_miss`.
     pub on_miss: OnMiss,
-    /// What may bring packages in, `sync.mode`; only shown.
-    pub sync_mode: String,
+    /// What may bring packages in, and who may ask for it, `sync.mode`.
+    pub sync_mode: SyncMode,
+    /// Whether a sync may be asked for without a token, `sync.anonymous`.
+    pub sync_anonymous: bool,
+    /// Requests for a sync a minute per address and account, `limits.sync_per_minute`; 0 = no
+    /// limit.
+    pub sync_per_minute: u32,
     /// Address misses are redirected to with [`OnMiss::Redirect`]: the upstream's base.
     pub upstream_url: Option<Url>,
     /// Age from which a document is checked again, `sync.fresh_for`.
@@ -82,7 +90,9 @@ impl Default for ServeSettings {
             hosts: Vec::new(),
             tls: None,
             on_miss: OnMiss::Fetch,
-            sync_mode: "exist".to_owned(),
+            sync_mode: SyncMode::Exist,
+            sync_anonymous: false,
+            sync_per_minute: 600,
             upstream_url: None,
             fresh_for: Duration::from_secs(300),
             negative_for: Duration::from_secs(10),
@@ -109,6 +119,36 @@ pub enum OnMiss {
     /// 404.
     None,
 }
+
+/// What may bring packages in, and who may ask for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SyncMode {
+    /// Nobody asks for syncs; what is missed is still fetched.
+    None,
+    /// Admins only.
+    Admin,
+    /// Any user; the feed refreshes what is here.
+    #[default]
+    Exist,
+    /// Any user; the feed brings in every name.
+    All,
+}
+
+impl SyncMode {
+    /// The word of the setting.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Admin => "admin",
+            Self::Exist => "exist",
+            Self::All => "all",
+        }
+    }
+}
+
+/// Readers who follow logs at once; each asks the database once a second.
+const LOG_STREAMS: usize = 256;
 
 /// Tarballs up to 1 MiB are read whole, because only then their checksum is compared. This
 /// many KiB of them may wait for slow clients at a time; beyond, they are read in pieces.
@@ -144,6 +184,10 @@ pub struct App {
     pub verified: Verified,
     /// Memory for tarballs read whole, in KiB.
     pub whole_reads: Arc<Semaphore>,
+    /// Requests for a sync.
+    pub sync_limit: PerMinute,
+    /// Places for readers who follow logs.
+    pub log_streams: Arc<Semaphore>,
     /// Versions and files that upstream did not have a moment ago.
     pub missed: Cache<(PackageName, String), ()>,
     /// The totals shown to programs, counted again after some seconds.
@@ -192,6 +236,8 @@ impl App {
             tarballs: Tarballs::new(engine.clone(), generations),
             hot: HotBlobs::new(),
             whole_reads: Arc::new(Semaphore::new(WHOLE_READS_KIB)),
+            sync_limit: PerMinute::new("requests for a sync", settings.sync_per_minute),
+            log_streams: Arc::new(Semaphore::new(LOG_STREAMS)),
             missed: Cache::builder()
                 .max_capacity(REMEMBERED_MISSES)
                 .time_to_live(settings.negative_for)
@@ -209,6 +255,15 @@ impl App {
             runtime,
             stop,
         }))
+    }
+
+    /// The base address of the answer to a request.
+    ///
+    /// # Errors
+    /// [`ApiError::BadRequest`] for a malformed host, or one that is not served here.
+    pub fn base_of(&self, request: &HttpRequest) -> Result<Arc<Base>, ApiError> {
+        let peer = request.peer_addr().map(|address| address.ip());
+        self.bases.of(request.uri(), request.headers(), peer)
     }
 
     /// Whether packages can be served.

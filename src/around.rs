@@ -13,14 +13,14 @@ use actix_web::error::InternalError;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::uri::PathAndQuery;
 use actix_web::http::{Method, StatusCode, Uri};
-use actix_web::{Error, HttpResponse};
+use actix_web::{Error, HttpMessage, HttpResponse};
 use futures_util::FutureExt;
 use futures_util::future::{Either, ready};
 
 use crate::app::App;
 use crate::counters::WorkerCounters;
 use crate::error::ApiError;
-use crate::extract::request_id::{REQUEST_ID, X_REQUEST_ID};
+use crate::extract::request_id::{REQUEST_ID, RequestId, X_REQUEST_ID};
 
 const ANY: HeaderValue = HeaderValue::from_static("*");
 
@@ -64,6 +64,10 @@ impl Around {
     {
         let id = self.app.request_ids.of(request.headers());
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        if !is_read {
+            request.extensions_mut().insert(RequestId(id.clone()));
+        }
+        let own_api = self.own_api || is_own_path(request.path());
         let line = self.app.settings.log_access.then(|| self.log_line(&request));
         if let Some(prefix) = self.app.bases.prefix() {
             strip_prefix(&mut request, prefix);
@@ -79,7 +83,7 @@ impl Around {
                 Ok(answer) => answer,
                 Err(_) => Err(panicked(&id)),
             };
-            self.finish(answer?, id, is_read, line)
+            self.finish(answer?, id, is_read, own_api, line)
         }
     }
 
@@ -88,6 +92,7 @@ impl Around {
         mut answer: ServiceResponse<BoxBody>,
         id: HeaderValue,
         is_read: bool,
+        own_api: bool,
         line: Option<LogLine>,
     ) -> Result<ServiceResponse<BoxBody>, Error> {
         let status = answer.status();
@@ -97,7 +102,7 @@ impl Around {
         if failed {
             log_error(&answer, &id);
         }
-        if self.own_api {
+        if own_api {
             answer = with_own_fields(answer, &id);
         }
         let headers = answer.headers_mut();
@@ -139,6 +144,11 @@ impl LogLine {
             "request answered",
         );
     }
+}
+
+/// Whether a path of the registry belongs to our own API, whose errors say more.
+fn is_own_path(path: &str) -> bool {
+    path.strip_prefix("/-/tasks").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// 204 for everybody who asks what is allowed: reading, from everywhere, without credentials.

@@ -31,6 +31,8 @@ pub enum ApiError {
     BadRequest(String),
     /// Nobody is logged in where somebody has to be.
     LoginFirst,
+    /// The token that was sent opens nothing; the text says why.
+    Unauthorized(&'static str),
     /// Refused by a rule or by the upstream.
     Forbidden(String),
     /// Not here, and upstream does not have it either; the text says what.
@@ -44,6 +46,15 @@ pub enum ApiError {
     MethodNotAllowed {
         /// Value of `Allow`.
         allow: &'static str,
+    },
+    /// Not possible in the state that the thing is in.
+    Conflict(String),
+    /// Asked too often.
+    TooManyRequests {
+        /// The limit, in words.
+        rule: String,
+        /// When to come back.
+        retry_after: Duration,
     },
     /// Taken away for good.
     Gone(String),
@@ -133,10 +144,12 @@ impl ApiError {
     fn code(&self) -> &'static str {
         match self {
             Self::BadRequest(_) => "BAD_REQUEST",
-            Self::LoginFirst => "UNAUTHORIZED",
+            Self::LoginFirst | Self::Unauthorized(_) => "UNAUTHORIZED",
             Self::Forbidden(_) => "FORBIDDEN",
             Self::NotFound { .. } => "NOT_FOUND",
             Self::MethodNotAllowed { .. } => "METHOD_NOT_ALLOWED",
+            Self::Conflict(_) => "CONFLICT",
+            Self::TooManyRequests { .. } => "TOO_MANY_REQUESTS",
             Self::Gone(_) => "GONE",
             Self::BodyTooLarge(_) => "PAYLOAD_TOO_LARGE",
             Self::RangeNotSatisfiable(_) => "RANGE_NOT_SATISFIABLE",
@@ -157,6 +170,7 @@ impl ApiError {
         match self {
             Self::NotFound { hint, .. } => *hint,
             Self::Unavailable { hint, .. } => Some(hint),
+            Self::LoginFirst => Some("log in, or send a token: Authorization: Bearer TOKEN"),
             Self::BadUpstream(_) => Some("try again later; the log of the mirror says more"),
             Self::Internal(_) => {
                 Some("look for the request id of this answer in the log of the mirror")
@@ -191,13 +205,13 @@ impl ApiError {
             Self::MethodNotAllowed { allow } => {
                 answer.insert_header((header::ALLOW, HeaderValue::from_static(allow)));
             }
-            Self::Unavailable { retry_after, .. } => {
+            Self::Unavailable { retry_after, .. } | Self::TooManyRequests { retry_after, .. } => {
                 answer.insert_header((header::RETRY_AFTER, retry_after.as_secs().max(1)));
             }
             Self::RangeNotSatisfiable(length) => {
                 answer.insert_header((header::CONTENT_RANGE, format!("bytes */{length}")));
             }
-            Self::LoginFirst => {
+            Self::LoginFirst | Self::Unauthorized(_) => {
                 answer.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
             }
             Self::Loop(instance_id) => {
@@ -217,11 +231,14 @@ impl fmt::Display for ApiError {
         match self {
             Self::BadRequest(text)
             | Self::Forbidden(text)
+            | Self::Conflict(text)
             | Self::Gone(text)
             | Self::Invalid(text)
             | Self::Legal(text)
             | Self::BadUpstream(text) => formatter.write_str(text),
             Self::LoginFirst => formatter.write_str("Login first"),
+            Self::Unauthorized(text) => formatter.write_str(text),
+            Self::TooManyRequests { rule, .. } => formatter.write_str(rule),
             Self::NotFound { what, .. } => write!(formatter, "{what} not found"),
             Self::MethodNotAllowed { allow } => write!(formatter, "only {allow} work here"),
             Self::BodyTooLarge(limit) => {
@@ -247,10 +264,12 @@ impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::LoginFirst => StatusCode::UNAUTHORIZED,
+            Self::LoginFirst | Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Gone(_) => StatusCode::GONE,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RangeNotSatisfiable(_) => StatusCode::RANGE_NOT_SATISFIABLE,

@@ -27,6 +27,7 @@ pub mod error;
 pub mod extract;
 pub mod handlers;
 pub mod logging;
+pub mod rate_limits;
 pub mod repair;
 pub mod routes;
 pub mod server;

@@ -14,9 +14,8 @@ use crate::app::App;
 use crate::control;
 use crate::control::messages::PREFIX;
 use crate::error::ApiError;
-use crate::extract::body::drain;
 use crate::handlers::{
-    dist_tag, feed, health, home, manifest, packument, signing, tarball, unserved,
+    dist_tag, feed, health, home, manifest, packument, signing, sync, tarball, tasks, unserved,
 };
 
 /// The registry.
@@ -30,6 +29,10 @@ pub fn registry(config: &mut ServiceConfig) {
         .service(read("/all", unserved::get_all))
         .service(read("/npm/v1/keys", signing::get_keys))
         .service(read("/npm/v1/attestations/{spec:.*}", signing::get_attestations))
+        .service(read("/tasks", tasks::list_tasks))
+        .service(read("/tasks/{id}", tasks::get_task))
+        .service(command("/tasks/{id}/cancel", tasks::cancel_task))
+        .service(command("/tasks/{id}/retry", tasks::retry_task))
         .service(web::resource("/package/{rest:.*}").to(package_api))
         .service(web::resource("/npm/v1/security/{rest:.*}").to(unserved::any_security))
         .default_service(web::to(below_dash));
@@ -116,7 +119,7 @@ async fn packages(
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return unserved::wrong_method(app, request, payload).await;
+        return write_package(app, request, payload).await;
     }
     match PackagePath::parse(request.uri().path())? {
         PackagePath::Packument(name) => packument::get_packument(&app, &request, name).await,
@@ -126,7 +129,26 @@ async fn packages(
         PackagePath::Manifest { name, spec } => {
             manifest::get_manifest(&app, &request, name, spec).await
         }
+        PackagePath::SyncLog { name, task } => {
+            sync::get_log_legacy(&app, &request, &name, &task).await
+        }
         PackagePath::Other => Err(ApiError::not_found(request.uri().path())),
+    }
+}
+
+/// What is asked of a package otherwise than by reading: a sync, in its older form.
+async fn write_package(
+    app: Data<App>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    match PackagePath::parse(request.uri().path()) {
+        Ok(PackagePath::Manifest { name, spec })
+            if spec == "sync" && *request.method() == Method::PUT =>
+        {
+            sync::create_sync_legacy(&app, &request, payload, name).await
+        }
+        _ => unserved::wrong_method(app, request, payload).await,
     }
 }
 
@@ -151,14 +173,24 @@ async fn package_api(
     let Some((name, rest)) = package_and_rest(request.uri().path())? else {
         return unserved::unknown(app, request, payload).await;
     };
-    if rest != "dist-tags" {
-        return unserved::unknown(app, request, payload).await;
+    let segments: Vec<&str> = rest.split('/').collect();
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    match segments.as_slice() {
+        ["dist-tags"] if reads => dist_tag::get_dist_tags(&app, &request, name).await,
+        ["syncs", task] if reads => sync::get_status(&app, &request, &name, task).await,
+        ["syncs", task, "log"] if reads => sync::get_log(&app, &name, task).await,
+        ["syncs", task, "log", "stream"] if reads => {
+            sync::stream_log(&app, &request, &name, task).await
+        }
+        ["syncs"] if *request.method() == Method::PUT => {
+            sync::create_sync(&app, &request, payload, name).await
+        }
+        ["syncs"] => unserved::only(&app, &request, payload, "PUT, OPTIONS").await,
+        ["dist-tags"] | ["syncs", _] | ["syncs", _, "log"] | ["syncs", _, "log", "stream"] => {
+            unserved::wrong_method(app, request, payload).await
+        }
+        _ => unserved::unknown(app, request, payload).await,
     }
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        drain(&request, payload, app.settings.max_body_bytes).await?;
-        return Err(ApiError::MethodNotAllowed { allow: unserved::READING });
-    }
-    dist_tag::get_dist_tags(&app, &request, name).await
 }
 
 /// Splits `/-/package/@s%2fn/dist-tags/` into the name and `dist-tags`.

@@ -188,6 +188,7 @@ pub(crate) struct Parts {
     pub(crate) parking: Parking,
     pub(crate) upstream: UpstreamSlot,
     pub(crate) budget: Arc<RequestBudget>,
+    pub(crate) logs: TaskLogs,
     pub(crate) events: broadcast::Sender<EngineEvent>,
     pub(crate) runtime: tokio::runtime::Handle,
 }
@@ -205,6 +206,7 @@ impl Common {
             parking: self.parking,
             upstream: self.upstream,
             budget: self.budget,
+            logs: self.logs,
             events: self.events,
             runtime: self.runtime,
         }

@@ -22,7 +22,7 @@ use crate::engine::{Addresses, DEFAULT_REGISTRY, Parts, write_rows};
 use crate::events::{EngineEvent, SyncSummary};
 use crate::fetch_through::{FetchThrough, FetchThroughDeps, MissDocument, MissError, TarballFetch};
 use crate::janitor::DescribeJanitor;
-use crate::log_writer::{DescribeLogWriter, ReadLog};
+use crate::log_writer::{DescribeLogWriter, LogWatch, ReadLog};
 use crate::policy::SyncPolicy;
 use crate::registry_sync::DescribeRegistrySync;
 use crate::settings::EngineSettings;
@@ -149,6 +149,11 @@ impl EngineHandle {
     /// When the store cannot be read.
     pub async fn task_log(&self, id: TaskId) -> Result<Option<String>, EngineError> {
         Ok(self.addresses().logs.send(ReadLog(id)).await.map_err(|_| EngineError::Busy)??)
+    }
+
+    /// Follows logs as they are stored; while the answer lives, lines are stored more often.
+    pub fn watch_logs(&self) -> LogWatch {
+        self.shared.parts.logs.watch()
     }
 
     /// Runs a rare write in the committer's next transaction.

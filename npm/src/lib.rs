@@ -46,4 +46,4 @@ pub use render::{
     render_packument, shown_tags, version_of_tarball_file,
 };
 pub use signature::{Keyring, SignatureVerdict, SigningKey};
-pub use version::{SpecError, compare_versions, resolve_all, resolve_spec};
+pub use version::{SpecError, compare_versions, is_version, resolve_all, resolve_spec};

@@ -33,6 +33,13 @@ pub enum PackagePath {
         /// The file name, without any scope before it, decoded.
         file: String,
     },
+    /// `/:fullname/sync/log/:taskId`, the sync log of older clients.
+    SyncLog {
+        /// The package.
+        name: PackageName,
+        /// Id of the task as written, decoded.
+        task: String,
+    },
     /// Nothing of ours: 404.
     Other,
 }
@@ -78,6 +85,7 @@ fn of_package(name: PackageName, rest: &[&str]) -> Result<PackagePath, NameError
             None => tarball(name, None, file),
         },
         ["-" | "download", scope, file] => tarball(name, Some(scope), file),
+        ["sync", "log", task] => Ok(PackagePath::SyncLog { name, task: (*task).to_owned() }),
         [spec] => Ok(PackagePath::Manifest { name, spec: (*spec).to_owned() }),
         _ => Ok(PackagePath::Other),
     }

@@ -19,6 +19,12 @@ pub struct SpecError {
     pub spec: String,
 }
 
+/// Whether a text is a version in the sense of npm's `semver.valid`.
+#[must_use]
+pub fn is_version(text: &str) -> bool {
+    parse(text).is_some()
+}
+
 /// Orders two versions as npm does; texts that are no versions come last, in byte order.
 ///
 /// Build metadata, which semver ignores, decides between twins, then the text itself, so

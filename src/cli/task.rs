@@ -178,6 +178,7 @@ async fn list(tasks: &Tasks, arguments: &ListArguments, output: &Output) -> Outc
         name: arguments.name.clone(),
         limit: Some(arguments.limit),
         before: arguments.before.clone(),
+        ..TasksQuery::default()
     };
     let rows = tasks.table.list(&query).await?;
     if output.json {

@@ -17,7 +17,9 @@ use url::Url;
 
 pub use self::{
     setting::{Kind, SETTINGS, Setting},
-    typed::{Config, LogConfig, ServerConfig, StorageConfig, SyncConfig, UpstreamConfig},
+    typed::{
+        Config, LimitsConfig, LogConfig, ServerConfig, StorageConfig, SyncConfig, UpstreamConfig,
+    },
     value::{Value, ValueError},
 };
 

@@ -161,6 +161,12 @@ pub const SETTINGS: &[Setting] = &[
         "exist",
         "none | admin | exist | all: what may be brought in, and by whom",
     ),
+    setting(
+        "sync.anonymous",
+        Kind::Flag,
+        "false",
+        "true: whoever reaches the mirror may ask for a sync without a token",
+    ),
     setting("sync.workers", Kind::Count, "48", "packages synced at the same time"),
     setting(
         "sync.max_tarball",
@@ -203,6 +209,12 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Duration,
         "1h",
         "a package counts as gone when a second answer this much later says so, too",
+    ),
+    setting(
+        "limits.sync_per_minute",
+        Kind::Count,
+        "600",
+        "requests for a sync per address and account, 0 = no limit; admins have none",
     ),
     setting(
         "storage.kind",

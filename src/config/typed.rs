@@ -53,6 +53,8 @@ pub struct UpstreamConfig {
 pub struct SyncConfig {
     /// `none`, `admin`, `exist` or `all`.
     pub mode: String,
+    /// Whether a sync may be asked for without a token.
+    pub anonymous: bool,
     /// Packages synced at the same time.
     pub workers: usize,
     /// Largest tarball in bytes.
@@ -65,6 +67,13 @@ pub struct SyncConfig {
     pub negative_for: Duration,
     /// Signatures, and what upstream takes away.
     pub policy: SyncPolicy,
+}
+
+/// `limits.*`: requests a minute per address and account, 0 = no limit.
+#[derive(Debug, Clone, Copy)]
+pub struct LimitsConfig {
+    /// Requests for a sync.
+    pub sync_per_minute: u32,
 }
 
 /// `storage.*`.
@@ -125,6 +134,8 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     /// `sync.*`.
     pub sync: SyncConfig,
+    /// `limits.*`.
+    pub limits: LimitsConfig,
     /// `storage.*`.
     pub storage: StorageConfig,
     /// `server.*` and `tls.*`.
@@ -211,6 +222,7 @@ impl Config {
             ops_listen: read.optional("ops_listen", value::parse_listen)?,
             upstream: read.upstream()?,
             sync: read.sync()?,
+            limits: LimitsConfig { sync_per_minute: read.count("limits.sync_per_minute")? },
             storage: read.storage()?,
             server: read.server()?,
             log: LogConfig {
@@ -318,6 +330,7 @@ impl Reader<'_> {
         let workers: usize = self.count("sync.workers")?;
         Ok(SyncConfig {
             mode: self.text("sync.mode"),
+            anonymous: self.flag("sync.anonymous"),
             workers: workers.max(1),
             max_tarball_bytes: self.with("sync.max_tarball", value::parse_size)?,
             on_miss: self.text("sync.on_miss"),

@@ -1,6 +1,8 @@
 //! Rows of the store in the words of the control socket; commands that work without a server
 //! use them as well, so both say the same.
 
+use std::time::UNIX_EPOCH;
+
 use npm::PackageName;
 use store::maintenance::{Damage, GcReport, VerifyReport};
 use store::packages::Totals;
@@ -38,8 +40,8 @@ impl From<TaskRow> for TaskAnswer {
 /// # Errors
 /// Those of the database.
 pub fn task(rows: &mut AnyConnection, id: TaskId) -> Result<Option<TaskAnswer>, StoreError> {
-    let Some(row) = tasks::find(rows, id)? else { return Ok(None) };
-    Ok(Some(TaskAnswer { place: tasks::place(rows, id)?, ..row.into() }))
+    let found = tasks::find_placed(rows, id)?;
+    Ok(found.map(|(row, place)| TaskAnswer { place, ..row.into() }))
 }
 
 /// Tasks, newest first.
@@ -62,7 +64,7 @@ impl TasksQuery {
     /// The question as the store understands it.
     ///
     /// # Errors
-    /// For a state, a name, an id that is none, and a limit outside of 1 to 1,000.
+    /// For a state, a name, a time, an id that is none, and a limit outside of 1 to 1,000.
     pub fn filter(&self) -> Result<TaskFilter, BadQuery> {
         let limit = self.limit.unwrap_or(LIMIT);
         if !(1..=MOST).contains(&limit) {
@@ -73,12 +75,28 @@ impl TasksQuery {
         let before = self.before.as_deref().map(TaskId::parse).transpose();
         Ok(TaskFilter {
             state: state.map_err(|error| BadQuery(format!("state: {error}")))?,
+            registry: self.registry.clone(),
             name: name.map_err(|error| BadQuery(format!("name: {error}")))?,
+            author: self.author.clone(),
+            since_ms: self.since.as_deref().map(since_ms).transpose()?,
             limit,
             before: before.map_err(|error| BadQuery(format!("before: {error}")))?,
-            ..TaskFilter::default()
         })
     }
+}
+
+/// A time as unix milliseconds, or as ISO-8601 in UTC.
+fn since_ms(text: &str) -> Result<i64, BadQuery> {
+    if let Ok(number) = text.parse::<i64>() {
+        return Ok(number);
+    }
+    let time = humantime::parse_rfc3339_weak(text).ok();
+    let since = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    since.and_then(|since| i64::try_from(since.as_millis()).ok()).ok_or_else(|| {
+        BadQuery(format!(
+            "since: must be unix milliseconds or a time such as 2026-01-31T12:00:00Z, not {text}"
+        ))
+    })
 }
 
 impl VerifyAnswer {

@@ -133,8 +133,14 @@ pub struct TasksAnswer {
 pub struct TasksQuery {
     /// Only tasks in this state.
     pub state: Option<String>,
+    /// Only tasks of this registry.
+    pub registry: Option<String>,
     /// Only tasks of this package.
     pub name: Option<String>,
+    /// Only tasks that this user asked for.
+    pub author: Option<String>,
+    /// Only tasks queued since then: unix milliseconds or ISO-8601 in UTC.
+    pub since: Option<String>,
     /// At most this many rows, 1 to 1,000; 100 when left out.
     pub limit: Option<i64>,
     /// Only tasks older than this id: the next page.

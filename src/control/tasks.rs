@@ -1,12 +1,14 @@
 //! Tasks: looking, trying again, cancelling.
 
 use actix_web::web::{Data, Json, Path, Query};
-use store::{TaskId, tasks};
+use store::TaskId;
+use store::tasks::{self, TaskRow};
 
 use super::answers::{self, BadQuery};
 use super::messages::{DoneAnswer, TaskAnswer, TaskLogAnswer, TasksAnswer, TasksQuery};
 use crate::app::App;
 use crate::error::ApiError;
+use crate::handlers::sync::log_text;
 
 /// `GET tasks`.
 ///
@@ -26,9 +28,8 @@ pub async fn list_tasks(
 /// # Errors
 /// 404 when there is none.
 pub async fn get_task(app: Data<App>, id: Path<String>) -> Result<Json<TaskAnswer>, ApiError> {
-    let id = task_id(&id)?;
-    let found = app.engine.store().read(move |rows| answers::task(rows, id)).await?;
-    found.map(Json).ok_or_else(|| no_task(id))
+    let (row, place) = known(&app, &id).await?;
+    Ok(Json(TaskAnswer { place, ..row.into() }))
 }
 
 /// `GET tasks/:id/log`.
@@ -39,10 +40,8 @@ pub async fn get_task_log(
     app: Data<App>,
     id: Path<String>,
 ) -> Result<Json<TaskLogAnswer>, ApiError> {
-    let id = task_id(&id)?;
-    let known = app.engine.store().read(move |rows| tasks::find(rows, id)).await?;
-    known.ok_or_else(|| no_task(id))?;
-    Ok(Json(TaskLogAnswer { log: app.engine.task_log(id).await?.unwrap_or_default() }))
+    let (row, place) = known(&app, &id).await?;
+    Ok(Json(TaskLogAnswer { log: log_text(&app, &row, place).await?.unwrap_or_default() }))
 }
 
 /// `POST tasks/:id/retry`.
@@ -50,8 +49,8 @@ pub async fn get_task_log(
 /// # Errors
 /// 404 when there is no such task.
 pub async fn retry_task(app: Data<App>, id: Path<String>) -> Result<Json<DoneAnswer>, ApiError> {
-    let id = known_id(&app, &id).await?;
-    Ok(Json(DoneAnswer { ok: app.engine.retry(id).await? }))
+    let (row, _) = known(&app, &id).await?;
+    Ok(Json(DoneAnswer { ok: app.engine.retry(row.id).await? }))
 }
 
 /// `POST tasks/:id/cancel`.
@@ -59,14 +58,18 @@ pub async fn retry_task(app: Data<App>, id: Path<String>) -> Result<Json<DoneAns
 /// # Errors
 /// 404 when there is no such task.
 pub async fn cancel_task(app: Data<App>, id: Path<String>) -> Result<Json<DoneAnswer>, ApiError> {
-    let id = known_id(&app, &id).await?;
-    Ok(Json(DoneAnswer { ok: app.engine.cancel(id).await? }))
+    let (row, _) = known(&app, &id).await?;
+    Ok(Json(DoneAnswer { ok: app.engine.cancel(row.id).await? }))
 }
 
-async fn known_id(app: &App, text: &str) -> Result<TaskId, ApiError> {
+/// The task with this id and, while it waits, its place in the queue.
+///
+/// # Errors
+/// 404 when there is none, 422 for a text that is no id.
+pub async fn known(app: &App, text: &str) -> Result<(TaskRow, Option<i64>), ApiError> {
     let id = task_id(text)?;
-    let known = app.engine.store().read(move |rows| tasks::find(rows, id)).await?;
-    known.map(|_| id).ok_or_else(|| no_task(id))
+    let found = app.engine.store().read(move |rows| tasks::find_placed(rows, id)).await?;
+    found.ok_or_else(|| no_task(id))
 }
 
 impl From<BadQuery> for ApiError {

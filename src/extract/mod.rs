@@ -1,6 +1,7 @@
-//! What is read out of a request before anything is decided: conditions, encodings, bodies.
+//! What is read out of a request before anything is decided: who asks, conditions, encodings, bodies.
 
 pub mod body;
+pub mod caller;
 pub mod conditional;
 pub mod encoding;
 pub mod feed_query;

@@ -9,6 +9,10 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 /// The header most proxies use.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The id of a request that writes, for its handler.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub HeaderValue);
+
 /// Longest id taken over from a client or proxy.
 const LONGEST: usize = 64;
 

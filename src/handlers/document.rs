@@ -42,8 +42,7 @@ pub async fn find(
     name: &PackageName,
     wanted: Wanted,
 ) -> Result<Document, ApiError> {
-    let peer = request.peer_addr().map(|address| address.ip());
-    let base = app.bases.of(request.uri(), request.headers(), peer)?;
+    let base = app.base_of(request)?;
     match app.packages.find_fresh(name, waits_for_check(request)).await? {
         Some(package) => known(app, request, &package, wanted, &base).await,
         None => miss::document(app, request, name, wanted, &base).await,

@@ -9,5 +9,7 @@ pub mod manifest;
 pub mod miss;
 pub mod packument;
 pub mod signing;
+pub mod sync;
 pub mod tarball;
+pub mod tasks;
 pub mod unserved;

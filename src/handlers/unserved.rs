@@ -58,6 +58,20 @@ pub async fn wrong_method(
     Err(ApiError::MethodNotAllowed { allow: READING })
 }
 
+/// A path that only takes commands of one method, with another.
+///
+/// # Errors
+/// Always 405, after the body was read.
+pub async fn only(
+    app: &App,
+    request: &HttpRequest,
+    payload: Payload,
+    allow: &'static str,
+) -> Result<HttpResponse, ApiError> {
+    drain(request, payload, app.settings.max_body_bytes).await?;
+    Err(ApiError::MethodNotAllowed { allow })
+}
+
 /// A path that does not exist.
 ///
 /// # Errors

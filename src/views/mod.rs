@@ -4,9 +4,10 @@ pub mod body;
 pub mod feed;
 pub mod home;
 pub mod metrics;
+pub mod task;
 
-use actix_web::HttpResponse;
 use actix_web::http::header;
+use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 
 use crate::error::JSON;
@@ -14,7 +15,16 @@ use crate::error::JSON;
 /// 200 with a small JSON document.
 #[must_use]
 pub fn json_answer(document: &impl Serialize) -> HttpResponse {
-    let mut answer = HttpResponse::Ok();
+    with_json(HttpResponse::Ok(), document)
+}
+
+/// 201 with a small JSON document.
+#[must_use]
+pub fn created(document: &impl Serialize) -> HttpResponse {
+    with_json(HttpResponse::Created(), document)
+}
+
+fn with_json(mut answer: HttpResponseBuilder, document: &impl Serialize) -> HttpResponse {
     answer.insert_header((header::CONTENT_TYPE, JSON));
     answer.body(serde_json::to_vec(document).unwrap_or_default())
 }

@@ -10,6 +10,10 @@ use crate::{AnyConnection, StoreError};
 /// Name of the registry that owns what no other does.
 pub const DEFAULT: &str = "default";
 
+/// Name of the registry that stands for this mirror itself: its packages are published here and
+/// never asked for elsewhere.
+pub const SELF: &str = "self";
+
 /// An upstream registry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RegistryRow {

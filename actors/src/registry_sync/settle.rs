@@ -195,6 +195,7 @@ fn ended(
     let name = task.name.clone();
     let (error, failure) = failed.unzip();
     deps.tell(EngineEvent::TaskEnded { id: task.id, name, state, error, failure, summary });
+    deps.logs.tell_readers();
 }
 
 fn wait_before_retry(attempts: i32, asked_for: Option<Duration>) -> Duration {

@@ -270,6 +270,7 @@ impl Handler<CancelTask> for TaskQueue {
         Box::pin(cancelled.into_actor(self).map(move |done, this, _| {
             if matches!(done, Ok(true)) {
                 this.stop_job(id);
+                this.logs.tell_readers();
             }
             done
         }))

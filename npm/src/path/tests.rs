@@ -152,3 +152,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_sync_log_of_older_clients_has_a_path_of_its_own() {
+    let log = |name: &str, task: &str| PackagePath::SyncLog {
+        name: PackageName::parse(name).unwrap(),
+        task: task.to_owned(),
+    };
+    assert_eq!(parse("/lamp/sync/log/1a"), log("lamp", "1a"));
+    assert_eq!(parse("/@s/n/sync/log/1a/"), log("@s/n", "1a"));
+    assert_eq!(parse("/@s%2fn/sync/log/1a"), log("@s/n", "1a"));
+    assert_eq!(parse("/lamp/sync/log"), PackagePath::Other);
+    assert_eq!(parse("/lamp/sync/log/1a/x"), PackagePath::Other);
+    assert_eq!(parse("/lamp/sync"), manifest("lamp", "sync"));
+}

@@ -32,7 +32,7 @@ use super::{
     upstream,
 };
 use crate::{
-    app::{OnMiss, ServeSettings},
+    app::{OnMiss, ServeSettings, SyncMode},
     config::{Config, LoadRequest},
     logging::{self, LogFormat},
     server::{self, Running, ServeError},
@@ -250,6 +250,14 @@ fn serve_settings(config: &Config) -> ServeSettings {
             "none" => OnMiss::None,
             _ => OnMiss::Fetch,
         },
+        sync_mode: match config.sync.mode.as_str() {
+            "none" => SyncMode::None,
+            "admin" => SyncMode::Admin,
+            "all" => SyncMode::All,
+            _ => SyncMode::Exist,
+        },
+        sync_anonymous: config.sync.anonymous,
+        sync_per_minute: config.limits.sync_per_minute,
         upstream_url: config.upstream.url.clone(),
         fresh_for: config.sync.fresh_for,
         negative_for: config.sync.negative_for,

@@ -49,7 +49,7 @@ pub(crate) fn finish_many(
     });
     FINISH.execute(connection, &values.collect::<Vec<_>>())?;
     let chunks: Vec<_> = ends.iter().map(|end| (end.id, end.log.as_str())).collect();
-    logs::append_many(connection, &chunks)
+    logs::append_logs(connection, &chunks)
 }
 
 /// Puts claimed tasks back as they were, for example at shutdown (a write): the attempt does not

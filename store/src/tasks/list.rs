@@ -86,6 +86,19 @@ pub fn find(connection: &mut AnyConnection, id: TaskId) -> Result<Option<TaskRow
     found.map(row).transpose()
 }
 
+/// The task with this id and, while it waits, its place in the queue.
+///
+/// # Errors
+/// Those of the database.
+pub fn find_placed(
+    connection: &mut AnyConnection,
+    id: TaskId,
+) -> Result<Option<(TaskRow, Option<i64>)>, StoreError> {
+    let Some(row) = find(connection, id)? else { return Ok(None) };
+    let place = place_of(connection, &row)?;
+    Ok(Some((row, place)))
+}
+
 /// Tasks by age, newest first.
 ///
 /// # Errors
@@ -172,10 +185,14 @@ const COUNT_BEFORE: RowsStatement = RowsStatement {
 /// # Errors
 /// Those of the database.
 pub fn place(connection: &mut AnyConnection, id: TaskId) -> Result<Option<i64>, StoreError> {
-    let Some(task) = find(connection, id)?.filter(|task| task.state == TaskState::Waiting) else {
+    Ok(find_placed(connection, id)?.and_then(|(_, place)| place))
+}
+
+fn place_of(connection: &mut AnyConnection, task: &TaskRow) -> Result<Option<i64>, StoreError> {
+    if task.state != TaskState::Waiting {
         return Ok(None);
-    };
-    let id = id.to_string();
+    }
+    let id = task.id.to_string();
     let values = [
         Value::Text(&task.registry),
         Value::Integer(task.priority),

@@ -18,8 +18,8 @@ pub(crate) use end::finish_many;
 pub use end::{cancel, delete_finished_before, finish, give_back, retry, retry_later};
 pub use enqueue::enqueue;
 pub use lease::{claim, claim_these, expired_leases, renew};
-pub use list::{FARTHEST_PLACE, TaskCounts, TaskFilter, counts, find, list, place};
-pub use logs::{append_log, log};
+pub use list::{FARTHEST_PLACE, TaskCounts, TaskFilter, counts, find, find_placed, list, place};
+pub use logs::{LogPiece, append_log, append_logs, delete_log, log, log_from};
 pub use row::{FeedTarget, NewTask, TaskOptions, TaskRow};
 
 /// An admin said `force`: runs at once, beside whatever runs already.

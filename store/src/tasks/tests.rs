@@ -335,6 +335,13 @@ fn logs_come_back_in_order() {
         let end = TaskEnd { id, state: TaskState::Success, error: None, log: "end\n".into() };
         test.write(|c| finish(c, &end));
         assert_eq!(test.read(|c| log(c, id)).as_deref(), Some("one\ntwo\nend\n"));
+        let pieces = test.read(|c| log_from(c, id, 0, 2));
+        assert_eq!(pieces.iter().map(|piece| piece.body.as_str()).collect::<Vec<_>>().len(), 2);
+        let rest = test.read(|c| log_from(c, id, pieces[1].id, 9));
+        assert_eq!(rest[0], pieces[1], "the first one wanted is among them");
+        let all: String =
+            pieces.iter().chain(&rest[1..]).map(|piece| piece.body.as_str()).collect();
+        assert_eq!(all, "one\ntwo\nend\n");
     });
 }
 

@@ -46,6 +46,16 @@ impl Request {
         self
     }
 
+    /// Sends a token along.
+    pub fn token(self, token: &str) -> Self {
+        self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    /// Sends a JSON body along.
+    pub fn json(self, body: &Value) -> Self {
+        self.body("application/json", body.to_string())
+    }
+
     /// Asks for the form an install needs.
     pub fn abbreviated(self) -> Self {
         self.header("accept", "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8")

@@ -7,12 +7,16 @@ use std::time::Duration;
 
 use actors::upstream::{RetryPolicy, UpstreamSettings};
 use actors::{DEFAULT_REGISTRY, Engine, EngineHandle, EngineSettings};
+use espejo::admin_token;
 use espejo::app::ServeSettings;
 use espejo::server::{self, ServeError, StopHandle};
 use npm::PackageName;
 use store::tasks::{self, NewTask, TaskOptions, TaskRow};
+use store::tokens::{self, NewToken};
 use store::versions::{self, VersionRow};
-use store::{BlobSettings, Keeping, Store, StoreSettings, TaskId, TaskState, packages};
+use store::{
+    BlobSettings, Keeping, Store, StoreSettings, TaskId, TaskState, WriteFn, packages, users,
+};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -25,6 +29,17 @@ pub struct TestMirror {
     settings: Settings,
     running: Option<Running>,
     folder: TempDir,
+}
+
+/// What a token of a test is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    User,
+    Admin,
+    Readonly,
+    Expired,
+    /// Good from another address only.
+    Elsewhere,
 }
 
 /// Small segments, so that a test of a few hundred packages seals some.
@@ -241,6 +256,26 @@ impl TestMirror {
             ended.push(self.ended(row.id).await);
         }
         ended
+    }
+
+    /// Makes a user with a token; the token's text and key.
+    pub async fn token(&self, user: &str, kind: TokenKind) -> (String, String) {
+        let token = admin_token::Token::generate().expect("random bytes");
+        let row = NewToken {
+            key: token.key(),
+            user: user.to_owned(),
+            mark: token.mark(),
+            readonly: kind == TokenKind::Readonly,
+            automation: false,
+            cidr: if kind == TokenKind::Elsewhere { vec!["192.0.2.1".into()] } else { vec![] },
+            expires_at_ms: (kind == TokenKind::Expired).then_some(1),
+        };
+        let write: WriteFn = Box::new(move |connection| {
+            users::ensure(connection, &row.user, kind == TokenKind::Admin)?;
+            tokens::create(connection, &row)
+        });
+        self.engine().write(write).await.expect("a writable store");
+        (token.text().to_owned(), token.key())
     }
 
     /// Waits for the end of a task.

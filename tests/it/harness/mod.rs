@@ -12,10 +12,10 @@ mod upstream;
 mod upstream_http;
 
 pub use child::{Espejo, Finished};
-pub use client::Request;
+pub use client::{Answer, Request};
 pub use feed::{CHANGES, FakeFeed};
 pub use middle::{Proxy, TlsFront};
-pub use mirror::{Builder, TestMirror, files, rot};
+pub use mirror::{Builder, TestMirror, TokenKind, files, rot};
 pub use package::{Package, Version, gzip, noise, shasum, sri};
 pub use signing::{Signer, key_list};
 pub use upstream::{Asked, FakeUpstream, Fault, KEYS_PATH};

@@ -1,5 +1,10 @@
 //! The queue: one waiting task per package, people first, retries, cancelling, logs.
 
+mod api;
+mod lists;
+mod rights;
+mod stream;
+
 use std::time::Duration;
 
 use actors::EngineEvent;

@@ -1,0 +1,2 @@
+DROP INDEX tasks_failed;
+DROP INDEX tasks_of_name;

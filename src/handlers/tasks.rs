@@ -1,0 +1,126 @@
+//! Tasks of all packages: `GET /-/tasks`, `GET /-/tasks/:id`, cancelling and trying again.
+//!
+//! Our own API. What a task does is for everybody to see, as its log is; who asked for it is for
+//! those who are logged in. Changing one is for admins and for whoever asked for it.
+
+use actix_web::web::{Data, Path, Payload, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use store::TaskId;
+use store::tasks::{self, TaskRow};
+
+use crate::app::App;
+use crate::control::messages::{TaskAnswer, TasksQuery};
+use crate::control::tasks::known;
+use crate::error::ApiError;
+use crate::extract::body::drain;
+use crate::extract::caller::{Caller, client};
+use crate::views::json_answer;
+use crate::views::task::{Created, TaskList};
+
+/// Tasks by age, newest first, with what is asked for in the query; `next` is the `before` of the
+/// next page.
+///
+/// # Errors
+/// 401 for a list by author without a login, 422 for a query that makes no sense.
+pub async fn list_tasks(
+    app: Data<App>,
+    caller: Caller,
+    query: Query<TasksQuery>,
+) -> Result<HttpResponse, ApiError> {
+    if query.author.is_some() {
+        caller.user()?;
+    }
+    let filter = query.filter()?;
+    let limit = filter.limit;
+    let read = app
+        .engine
+        .store()
+        .read(move |rows| Ok((tasks::list(rows, &filter)?, tasks::counts(rows)?)));
+    let (rows, counts) = read.await?;
+    let is_full = i64::try_from(rows.len()).is_ok_and(|count| count >= limit);
+    let next = rows.last().filter(|_| is_full).map(|row| row.id.to_string());
+    let tasks = rows.into_iter().map(|row| shown(row, &caller)).collect();
+    Ok(json_answer(&TaskList { tasks, next, counts }))
+}
+
+/// One task; while it waits with its place in the queue.
+///
+/// # Errors
+/// 404 when there is none.
+pub async fn get_task(
+    app: Data<App>,
+    caller: Caller,
+    id: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let (row, place) = known(&app, &id).await?;
+    Ok(json_answer(&TaskAnswer { place, ..shown(row, &caller) }))
+}
+
+/// Ends a waiting or running task.
+///
+/// # Errors
+/// 401, 403 for others than admins and the one who asked, 404, 409 when it has ended.
+pub async fn cancel_task(
+    app: Data<App>,
+    caller: Caller,
+    id: Path<String>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    drain(&request, payload, app.settings.max_body_bytes).await?;
+    let id = own_task(&app, &caller, &id, &request).await?;
+    let done = app.engine.cancel(id).await?;
+    changed(&app, id, done, "only waiting and running tasks can be cancelled").await
+}
+
+/// Lets a failed task start over, in front of everything that nobody waits for.
+///
+/// # Errors
+/// 401, 403 for others than admins and the one who asked, 404, 409 when it has not ended.
+pub async fn retry_task(
+    app: Data<App>,
+    caller: Caller,
+    id: Path<String>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    drain(&request, payload, app.settings.max_body_bytes).await?;
+    let id = own_task(&app, &caller, &id, &request).await?;
+    let done = app.engine.retry(id).await?;
+    changed(&app, id, done, "only tasks that ended can be retried").await
+}
+
+fn shown(row: TaskRow, caller: &Caller) -> TaskAnswer {
+    let row = TaskAnswer::from(row);
+    TaskAnswer { author: row.author.filter(|_| caller.user().is_ok()), ..row }
+}
+
+/// The id of a task that the caller may change.
+async fn own_task(
+    app: &App,
+    caller: &Caller,
+    id: &str,
+    request: &HttpRequest,
+) -> Result<TaskId, ApiError> {
+    let user = caller.user()?;
+    if user.readonly {
+        let text = format!("Read-only Token \"{}\" can't change tasks", user.mark);
+        return Err(ApiError::Forbidden(text));
+    }
+    if !user.admin {
+        app.sync_limit.check(client(app, request), caller.name())?;
+    }
+    let (row, _) = known(app, id).await?;
+    if user.admin || row.author.as_deref() == Some(&user.name) {
+        return Ok(row.id);
+    }
+    Err(ApiError::Forbidden("Not allow to access".to_owned()))
+}
+
+async fn changed(app: &App, id: TaskId, done: bool, rule: &str) -> Result<HttpResponse, ApiError> {
+    let (row, _) = known(app, &id.to_string()).await?;
+    if done {
+        return Ok(json_answer(&Created::of(&row)));
+    }
+    Err(ApiError::Conflict(format!("task {id} is in state {}; {rule}", row.state)))
+}

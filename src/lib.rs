@@ -1,5 +1,6 @@
 //! The mirror as a library: what the binary runs and what tests and benches start in process.
 
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
 #![cfg_attr(
     test,
     allow(
@@ -12,6 +13,9 @@
         clippy::needless_pass_by_value
     )
 )]
+
+// The allocator of the binary beside this library.
+use mimalloc as _;
 
 pub mod admin_token;
 pub mod app;

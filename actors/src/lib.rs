@@ -14,6 +14,7 @@
 //! | [`upstream`] | HTTP to registries; no actors |
 //! | [`change_builder`] | what a document means for the rows of its package |
 
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
 #![cfg_attr(
     test,
     allow(

@@ -5,6 +5,7 @@
 //! Nothing in this crate panics on input; odd documents that really exist upstream are
 //! read as far as they make sense, and the rest is reported.
 
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
 #![cfg_attr(
     test,
     allow(

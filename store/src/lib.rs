@@ -4,6 +4,7 @@
 //! live in modules named like their table; [`commit`] is the one write path of a sync. Order on
 //! disk: bytes durable, then rows, then old bytes deleted.
 
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
 #![cfg_attr(
     test,
     allow(
@@ -16,6 +17,10 @@
         clippy::needless_pass_by_value
     )
 )]
+
+// Their features say how diesel's C libraries are built: from source, without OpenSSL.
+use libsqlite3_sys as _;
+use pq_sys as _;
 
 pub mod alarms;
 mod any_connection;

@@ -11,11 +11,13 @@ use espejo::admin_token;
 use espejo::app::ServeSettings;
 use espejo::server::{self, ServeError, StopHandle};
 use npm::PackageName;
+use serde_json::json;
 use store::tasks::{self, NewTask, TaskOptions, TaskRow};
 use store::tokens::{self, NewToken};
 use store::versions::{self, VersionRow};
 use store::{
-    BlobSettings, Keeping, Store, StoreSettings, TaskId, TaskState, WriteFn, packages, users,
+    BlobSettings, Keeping, Store, StoreSettings, TaskId, TaskState, WriteFn, dist_tags, packages,
+    users,
 };
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -307,6 +309,37 @@ impl TestMirror {
             None => Ok(Vec::new()),
         });
         found.await.expect("a readable store")
+    }
+
+    /// What the store holds of a package, without what differs from run to run.
+    pub async fn store_snapshot(&self, name: &str) -> serde_json::Value {
+        let of = PackageName::parse(name).expect("a name");
+        let store = self.store();
+        let read = store.read(move |connection| {
+            Ok((packages::find(connection, &of)?, dist_tags::of_package(connection, &of)?))
+        });
+        let (row, tags) = read.await.expect("a readable store");
+        let row = row.unwrap_or_else(|| panic!("{name} is not in the store"));
+        let versions = self.versions(name).await.into_iter().map(|version| {
+            let columns = json!({
+                "state": version.state,
+                "file": version.tarball_file,
+                "has_blob": version.blob.is_some(),
+                "has_size": version.size_bytes.is_some(),
+                "reason": version.reason,
+                "gone": version.removed_at_ms.is_some(),
+            });
+            (version.version, columns)
+        });
+        json!({
+            "registry": row.registry,
+            "keep": row.keep,
+            "status": row.status,
+            "revision": row.revision,
+            "has_document": row.document.is_some(),
+            "tags": tags,
+            "versions": versions.collect::<serde_json::Map<_, _>>(),
+        })
     }
 
     /// The row of one version.

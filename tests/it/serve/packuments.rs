@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{lamp, mirror};
+use crate::harness::{TestMirror, shasum, sri};
 
 const ABBREVIATED: &str = "application/vnd.npm.install-v1+json";
 
@@ -26,30 +27,24 @@ async fn a_full_document_is_upstreams_with_our_tarball_addresses() {
     mirror.finish().await;
 }
 
+/// A body with words for what differs from run to run, or with the compressor of the fixtures.
+fn with_names(body: &[u8], mirror: &TestMirror) -> Value {
+    let mut text = String::from_utf8_lossy(body).replace(&mirror.url(), "http://mirror");
+    for version in &lamp().versions {
+        let digests = [("sha512", sri(&version.tarball)), ("sha1", shasum(&version.tarball))];
+        for (kind, digest) in digests {
+            text = text.replace(&digest, &format!("{kind} of {}", version.version));
+        }
+    }
+    serde_json::from_str(&text).expect("a document")
+}
+
 #[tokio::test]
 async fn an_abbreviated_document_has_what_an_install_needs() {
     let mirror = mirror().await;
     let answer = mirror.get("/lamp").abbreviated().send().await.expect(200);
     assert!(answer.must("content-type").starts_with(ABBREVIATED));
-    let document = answer.json();
-    assert_eq!(document["name"], "lamp");
-    assert_eq!(document["dist-tags"]["latest"], "1.1.0");
-    assert_eq!(document["modified"], "2021-01-01T00:00:00.000Z");
-    // Kept although the registry leaves it out: age gates need it.
-    assert_eq!(document["time"]["1.0.0"], "2020-01-02T12:00:00.000Z");
-    assert!(document.get("readme").is_none());
-    assert!(document.get("x-top").is_none());
-    let versions = &document["versions"];
-    assert_eq!(versions["0.9.0"]["deprecated"], "use 1.x");
-    assert_eq!(versions["1.0.0"]["hasInstallScript"], true);
-    assert!(versions["1.0.0"].get("scripts").is_none());
-    assert!(versions["1.1.0"].get("hasInstallScript").is_none());
-    assert_eq!(versions["1.1.0"]["dependencies"], json!({"wick": "^2.0.0"}));
-    assert_eq!(
-        versions["1.1.0"]["dist"]["tarball"],
-        format!("{}/lamp/-/lamp-1.1.0.tgz", mirror.url())
-    );
-    assert!(versions["1.1.0"]["dist"]["signatures"].is_array());
+    insta::assert_json_snapshot!(with_names(&answer.body, &mirror));
     mirror.finish().await;
 }
 
@@ -151,7 +146,7 @@ async fn a_packages_odd_fields_and_forms_pass_through() {
         .version_with("1.0.0+build.7", |version| {
             version.member("bundledDependencies", json!(["a"])).member("deprecated", json!(""))
         });
-    let mirror = crate::harness::TestMirror::with(&[odd]).await;
+    let mirror = TestMirror::with(&[odd]).await;
     let full = mirror.get("/odd-fields").send().await.expect(200).json();
     let brief = mirror.get("/odd-fields").abbreviated().send().await.expect(200).json();
     for field in ["bin", "deprecated", "engines", "license", "os", "libc", "bundleDependencies"] {

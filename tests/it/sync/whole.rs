@@ -12,6 +12,7 @@ async fn a_synced_package_is_served_without_upstream() {
     let rows = mirror.sync(&["good"]).await;
     assert_eq!(rows[0].state, TaskState::Success);
     assert_eq!(rows[0].error, None);
+    insta::assert_json_snapshot!(mirror.store_snapshot("good").await);
     mirror.upstream.go_down();
     let document = mirror.get("/good").send().await.expect(200).json();
     assert_eq!(document["dist-tags"], json!({"latest": "1.1.0"}));

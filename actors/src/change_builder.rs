@@ -68,6 +68,8 @@ pub struct DocumentPlan {
     pub total: usize,
     /// Some known version has the same manifest and another verdict on its signature.
     pub judged_anew: bool,
+    /// The held document stays; this one only says that the package was taken away.
+    pub keep_old_document: bool,
 }
 
 impl DocumentPlan {
@@ -126,6 +128,7 @@ pub fn plan_document(
         status,
         total: scan.versions.len(),
         judged_anew,
+        keep_old_document: false,
     })
 }
 
@@ -281,6 +284,11 @@ impl<'a> Planning<'a, '_> {
             ));
         }
         change.expected = Some(first.clone());
+        // deleted after upstream took it away, and back
+        let was_deleted = row.removed_at_ms.is_some() && row.state == VersionState::Skipped;
+        if was_deleted {
+            return;
+        }
         change.state = row.state;
         change.blob = row.blob;
         change.size_bytes = row.size_bytes;

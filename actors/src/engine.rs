@@ -316,12 +316,13 @@ fn job_deps(
 }
 
 fn rules(settings: &EngineSettings, common: &Common, committer: &Addr<Committer>) -> Rules {
-    let keys = SigningKeys::new(common.store.clone(), write_rows(committer));
-    Rules { policy: settings.policy.clone(), keys }
+    let (store, write) = (common.store.clone(), write_rows(committer));
+    let keys = SigningKeys::new(store.clone(), Arc::clone(&write));
+    Rules { policy: settings.policy.clone(), keys, store, write }
 }
 
 /// The way of rare writes for those who are no actors.
-pub(crate) fn write_rows(committer: &Addr<Committer>) -> WriteRows {
+fn write_rows(committer: &Addr<Committer>) -> WriteRows {
     let write = committer.clone().recipient::<Write>();
     Arc::new(move |rows| {
         let write = write.clone();

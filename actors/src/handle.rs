@@ -18,7 +18,7 @@ use tokio::sync::{broadcast, oneshot};
 use crate::attestations;
 use crate::changes_follower::DescribeFollower;
 use crate::committer::{Commit, CommitError, DescribeCommitter, Write};
-use crate::engine::{Addresses, DEFAULT_REGISTRY, Parts, write_rows};
+use crate::engine::{Addresses, DEFAULT_REGISTRY, Parts};
 use crate::events::{EngineEvent, SyncSummary};
 use crate::fetch_through::{FetchThrough, FetchThroughDeps, MissDocument, MissError, TarballFetch};
 use crate::janitor::DescribeJanitor;
@@ -297,7 +297,7 @@ impl EngineHandle {
         version: &str,
     ) -> Result<Option<Bytes>, MissError> {
         let (store, upstream) = (self.store().clone(), self.upstream());
-        let write = write_rows(&self.addresses().committer);
+        let write = Arc::clone(&self.addresses().rules.write);
         let (name, version) = (name.clone(), version.to_owned());
         self.on_runtime(async move {
             attestations::find(&store, &write, upstream, &name, &version).await

@@ -2,15 +2,18 @@
 //!
 //! Syncs and misses make the same rows because both come here.
 
+use bytes::Bytes;
 use npm::{Keyring, PackageName, PackumentScan, Sha512Digest};
 use store::packages::{self, PackageRow};
 use store::versions::{self, VersionRow};
-use store::{DocumentChange, Keeping, PackageChange, Store, StoreError, Validators};
+use store::{
+    DocumentChange, DocumentEncoding, Keeping, PackageChange, Store, StoreError, Validators,
+};
 
 use crate::change_builder::{DocumentPlan, plan_document};
 use crate::clock::now_ms;
 use crate::engine::DEFAULT_REGISTRY;
-use crate::upstream::{FetchedDocument, in_place};
+use crate::upstream::{FetchedDocument, in_place, inflate};
 
 /// A document that cannot be read or is not this package's; the text names both and the rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -89,6 +92,19 @@ impl Known {
         })
     }
 
+    /// The text of the held document; `None` when there is none or it cannot be read.
+    pub(crate) async fn document_body(&self, store: &Store) -> Option<Bytes> {
+        let document = self.row.as_ref()?.document.as_ref()?;
+        let reader = store.blobs().reader(&document.digest, document.location).await.ok()?;
+        let stored = reader.read_all().await.ok()?;
+        let body_bytes = usize::try_from(document.body_bytes).ok()?;
+        match document.encoding {
+            DocumentEncoding::Identity => Some(stored),
+            DocumentEncoding::Gzip => in_place(body_bytes, || inflate(&stored, body_bytes)).ok(),
+            DocumentEncoding::Zstd => None, // no upstream sends it to us
+        }
+    }
+
     /// Stores the bytes of a new document, unless they are held already, and makes the change
     /// that says what they mean.
     pub(crate) async fn with_document(
@@ -101,9 +117,17 @@ impl Known {
         let digest = in_place(fetched.stored.len(), || Sha512Digest::of(&fetched.stored));
         let held = self.row.as_ref().and_then(|row| row.document.as_ref());
         let mut change = self.touched(fetched.validators, cause);
-        if held.is_none_or(|held| held.digest != digest) {
-            let location = store.blobs().put(digest, fetched.stored).await?;
-            change.blobs.push((digest, location));
+        let same = held.filter(|held| held.digest == digest);
+        let is_back = self.row.as_ref().is_some_and(|row| row.gone_at_ms.is_some());
+        if (same.is_none() || is_back) && !plan.keep_old_document {
+            let location = match same {
+                Some(held) => held.location,
+                None => {
+                    let location = store.blobs().put(digest, fetched.stored).await?;
+                    change.blobs.push((digest, location));
+                    location
+                }
+            };
             change.document = Some(DocumentChange {
                 digest,
                 location,

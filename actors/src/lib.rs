@@ -46,6 +46,7 @@ pub mod metadata_writer;
 mod parking;
 pub mod policy;
 pub mod registry_sync;
+mod removal;
 pub mod rules;
 pub mod settings;
 pub mod signing_keys;

@@ -2,12 +2,14 @@
 //! decide what of it may be had.
 
 use npm::{PackageName, SignatureVerdict};
-use store::{VersionChange, VersionState};
+use store::{Store, Validators, VersionChange, VersionState};
 
 use crate::change_builder::DocumentPlan;
+use crate::committer::CommitError;
 use crate::known::{Known, UnusableDocument};
 use crate::policy::{SignaturePolicy, SyncPolicy};
-use crate::signing_keys::{Keys, SigningKeys};
+use crate::removal;
+use crate::signing_keys::{Keys, SigningKeys, WriteRows};
 use crate::upstream::{FetchedDocument, Upstream, UpstreamError};
 
 /// The operator's policy and what following it needs; cheap to clone.
@@ -17,6 +19,10 @@ pub struct Rules {
     pub policy: SyncPolicy,
     /// Keys of registries.
     pub keys: SigningKeys,
+    /// Where a document that is kept lies.
+    pub(crate) store: Store,
+    /// For what goes with no change of a package.
+    pub(crate) write: WriteRows,
 }
 
 /// Why a document is not accepted.
@@ -28,11 +34,33 @@ pub(crate) enum Unaccepted {
     /// Signatures are required, and the keys to verify them cannot be had.
     #[error("signatures are required (sync.signatures), and the keys cannot be had: {0}")]
     NoKeys(UpstreamError),
+    /// What upstream took away could not be withheld.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
 }
 
 impl Rules {
     /// What a new document means for the rows of its package.
     pub(crate) async fn plan(
+        &self,
+        upstream: &Upstream,
+        known: &Known,
+        fetched: &mut FetchedDocument,
+    ) -> Result<DocumentPlan, Unaccepted> {
+        let mut plan = self.judge(upstream, known, fetched).await?;
+        removal::settle(known, &self.policy, &self.store, &self.write, fetched, &mut plan).await?;
+        Ok(plan)
+    }
+
+    /// What the next request for a document may carry.
+    pub(crate) fn validators(&self, known: &Known) -> Validators {
+        match removal::wants_whole_answer(known, &self.policy) {
+            true => Validators::default(),
+            false => known.validators(),
+        }
+    }
+
+    async fn judge(
         &self,
         upstream: &Upstream,
         known: &Known,

@@ -44,7 +44,7 @@ pub use packument::{PackumentScan, PackumentShape, ScanError, VersionEntry};
 pub use path::PackagePath;
 pub use render::{
     PackumentForm, RenderOptions, attestations_path_of, canonical_tarball_file, render_manifest,
-    render_packument, shown_tags, version_of_tarball_file,
+    render_packument, shown_tags, version_of_tarball_file, with_kept_versions,
 };
 pub use signature::{Keyring, SignatureVerdict, SigningKey};
 pub use version::{SpecError, compare_versions, is_version, resolve_all, resolve_spec};

@@ -162,7 +162,8 @@ impl Packages {
 
 /// A row without a document, or whose document lists nothing, is as good as none.
 fn package(row: PackageRow, hidden: Hidden, seen: Seen) -> Option<Package> {
-    let document = row.document.filter(|_| row.status != PackageStatus::Emptied)?;
+    let document =
+        row.document.filter(|_| row.status != PackageStatus::Emptied && !row.status.is_absent())?;
     Some(Package {
         name: row.name,
         id: row.id,

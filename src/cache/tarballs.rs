@@ -9,6 +9,7 @@ use actix_web::http::header::HeaderValue;
 use actors::EngineHandle;
 use moka::future::Cache;
 use npm::{ExpectedDigest, PackageName, Sha512Digest};
+use store::VersionState;
 use store::blobs::BlobLocation;
 use store::blocks::WHOLE_PACKAGE;
 use store::versions::{self, TarballRow};
@@ -125,6 +126,9 @@ fn place(row: TarballRow, seen: Seen) -> Place {
     match (row.row.blob, row.location) {
         (Some(digest), Some(location)) => {
             Place::Held(Arc::new(held(row.row.version, digest, location, seen)))
+        }
+        _ if row.row.removed_at_ms.is_some() && row.row.state == VersionState::Skipped => {
+            Place::Unknown // deleted after upstream took it away
         }
         _ => {
             let expected = row.row.expected.as_deref().map(ExpectedDigest::from_text);

@@ -43,7 +43,8 @@ const UPSERT: RowsStatement = RowsStatement {
     columns: 7,
     tail: " ON CONFLICT (name, version) DO UPDATE SET kind = excluded.kind, \
            reason = excluded.reason, updated_at_ms = excluded.updated_at_ms \
-           WHERE blocks.kind = 'removed' OR excluded.kind = 'admin'",
+           WHERE (blocks.kind = 'removed' OR excluded.kind = 'admin') \
+           AND (blocks.kind <> excluded.kind OR blocks.reason <> excluded.reason)",
 };
 
 fn row((name, version, id, kind, reason, created, updated): Raw) -> Result<BlockRow, StoreError> {
@@ -105,7 +106,7 @@ pub fn list(
 }
 
 /// Withholds a version, or with [`WHOLE_PACKAGE`] all of them (a write). Again: a new reason
-/// under the same id.
+/// under the same id; with the same reason nothing happens.
 ///
 /// # Errors
 /// Those of the database.

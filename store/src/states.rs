@@ -92,6 +92,14 @@ text_states! {
     }
 }
 
+impl PackageStatus {
+    /// Upstream says that there is no such package: readers are told the same.
+    #[must_use]
+    pub fn is_absent(self) -> bool {
+        matches!(self, Self::Missing | Self::Legal)
+    }
+}
+
 text_states! {
     /// Where the tarball of one version is.
     VersionState {

@@ -18,6 +18,7 @@ mod feed;
 mod harness;
 mod miss;
 mod recovery;
+mod removed;
 mod serve;
 mod signatures;
 mod sync;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use npm::PackageName;
-use store::{Committed, DocumentEncoding, Validators};
+use store::{Committed, Validators};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::flight::Landing;
@@ -14,9 +14,8 @@ use super::{FetchThroughDeps, MissError};
 use crate::change_builder::DocumentPlan;
 use crate::committer::CommitError;
 use crate::known::Known;
-use crate::upstream::{
-    FREE_BODY_BYTES, FetchedDocument, PackumentAnswer, UpstreamError, Urgency, in_place, inflate,
-};
+use crate::removal::{self, Absence};
+use crate::upstream::{FREE_BODY_BYTES, FetchedDocument, PackumentAnswer, UpstreamError, Urgency};
 
 /// A package that changes all the time is given up after this many tries.
 const TRIES_ON_CONFLICT: usize = 3;
@@ -109,11 +108,11 @@ async fn try_fetch(
     }
     let upstream = deps.upstream()?;
     let answer = upstream.packument(name, &Validators::default(), Urgency::Person).await?;
-    let PackumentAnswer::Found(fetched) = answer else {
+    let PackumentAnswer::Found(mut fetched) = answer else {
         let why = "304 (not modified) for a request without conditions";
         return Err(UpstreamError::BadBody(String::from(why)).into());
     };
-    let plan = deps.rules.plan(&upstream, &known, &fetched).await?;
+    let plan = deps.rules.plan(&upstream, &known, &mut fetched).await?;
     let (committed, commit) = watch::channel(CommitState::Pending);
     let withheld = withheld(deps, &known, &plan);
     landing.succeed(Arc::new(MissDocument {
@@ -160,20 +159,15 @@ fn withheld_rows(deps: &FetchThroughDeps, known: &Known) -> impl Iterator<Item =
 /// is none, or when it cannot be read, which fetching repairs.
 async fn already_here(deps: &FetchThroughDeps, known: &Known) -> Option<MissDocument> {
     let row = known.row.as_ref()?;
-    let document = row.document.as_ref()?;
-    let reader = deps.store.blobs().reader(&document.digest, document.location).await.ok()?;
-    let upstream = deps.upstream().ok();
-    let body_bytes = usize::try_from(document.body_bytes).ok()?;
-    let lane = match &upstream {
-        Some(upstream) if body_bytes > FREE_BODY_BYTES => upstream.large_lane().enter().await,
+    if row.status.is_absent() {
+        return None; // perhaps it is back
+    }
+    let body_bytes = usize::try_from(row.document.as_ref()?.body_bytes).ok()?;
+    let lane = match deps.upstream() {
+        Ok(upstream) if body_bytes > FREE_BODY_BYTES => upstream.large_lane().enter().await,
         _ => None,
     };
-    let stored = reader.read_all().await.ok()?;
-    let body = match document.encoding {
-        DocumentEncoding::Identity => stored,
-        DocumentEncoding::Gzip => in_place(body_bytes, || inflate(&stored, body_bytes)).ok()?,
-        DocumentEncoding::Zstd => return None, // no upstream sends it to us
-    };
+    let body = known.document_body(&deps.store).await?;
     let done = CommitState::Done { package_id: row.id, revision: row.revision };
     Some(MissDocument {
         name: row.name.clone(),
@@ -247,17 +241,22 @@ async fn revalidate_once(
         return Err(MissError::NotFound);
     }
     let upstream = deps.upstream()?;
-    match upstream.packument(name, &known.validators(), urgency).await {
+    match upstream.packument(name, &deps.rules.validators(&known), urgency).await {
         Ok(PackumentAnswer::NotModified { validators }) => {
             Ok((deps.commit)(known.touched(validators, "sync")).await)
         }
-        Ok(PackumentAnswer::Found(fetched)) => {
-            let plan = deps.rules.plan(&upstream, &known, &fetched).await?;
+        Ok(PackumentAnswer::Found(mut fetched)) => {
+            let plan = deps.rules.plan(&upstream, &known, &mut fetched).await?;
             Ok(keep(deps, &known, fetched, plan, "sync").await)
         }
         Err(failure @ (UpstreamError::NotFound | UpstreamError::Gone { .. })) => {
-            // what is held stays; what becomes of it is for the sync of a removed package
-            let asked = known.touched(known.validators(), "sync");
+            // noted; what becomes of what is held is for the sync of the package
+            let status = removal::absent_status(&failure).unwrap_or(404);
+            let noted = removal::absent(&known, &deps.rules.policy, status);
+            let asked = match noted {
+                Some(Absence::Noted { change, .. }) => change,
+                _ => known.touched(known.validators(), "sync"),
+            };
             if let Err(error) = (deps.commit)(asked).await {
                 tracing::debug!(package.name = %name, %error, "the check was not noted");
             }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use store::{StoreError, blobs::BlobError};
 
+use crate::committer::CommitError;
 use crate::known::UnusableDocument;
 use crate::rules::Unaccepted;
 use crate::upstream::UpstreamError;
@@ -69,7 +70,8 @@ impl From<Unaccepted> for MissError {
     fn from(error: Unaccepted) -> Self {
         match error {
             Unaccepted::Unusable(refused) => refused.into(),
-            Unaccepted::NoKeys(_) => Self::unavailable(error.to_string()),
+            Unaccepted::Commit(CommitError::DiskFull(reason)) => Self::Parked(reason),
+            Unaccepted::NoKeys(_) | Unaccepted::Commit(_) => Self::unavailable(error.to_string()),
         }
     }
 }

@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 
 use super::*;
 use crate::policy::{SignaturePolicy, SyncPolicy};
-use crate::signing_keys::SigningKeys;
+use crate::signing_keys::{SigningKeys, WriteRows};
 use crate::upstream::raw_server::{Act, RawRequest, RawServer, answer, ok, raw};
 use crate::upstream::{RetryPolicy, UpstreamSettings};
 
@@ -79,6 +79,10 @@ fn usual(request: &RawRequest) -> Vec<Act> {
     }
 }
 
+fn no_writes() -> WriteRows {
+    Arc::new(|_| Box::pin(async { Err(CommitError::Restarted) }))
+}
+
 impl World {
     async fn new(script: impl Fn(&RawRequest) -> Vec<Act> + Send + Sync + 'static) -> Self {
         Self::with(script, Duration::from_secs(3_600)).await
@@ -109,10 +113,9 @@ impl World {
             }),
             rules: Rules {
                 policy: SyncPolicy { signatures: SignaturePolicy::Off, ..SyncPolicy::default() },
-                keys: SigningKeys::new(
-                    store.clone(),
-                    Arc::new(|_| Box::pin(async { Err(CommitError::Restarted) })),
-                ),
+                keys: SigningKeys::new(store.clone(), no_writes()),
+                store: store.clone(),
+                write: no_writes(),
             },
         });
         Self { server, store, fetch, is_parked, commits_fail, _folder: folder }

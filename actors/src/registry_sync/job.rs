@@ -1,5 +1,7 @@
 //! One sync of one package, from the conditional request to the durable change.
 
+use std::time::Duration;
+
 use npm::PackageName;
 use store::tasks::{self, NewTask, TaskOptions, TaskRow};
 use store::{
@@ -13,12 +15,15 @@ use super::plan::{WantedRule, WantedVersions, settle_version};
 use super::settle::{JobError, JobFailure, JobResult};
 use super::tarballs::{self, HeldTarball, TarballFailure};
 use crate::change_builder::DocumentPlan;
+use crate::clock::now_ms;
 use crate::committer::{Commit, CommitError};
 use crate::events::{EngineEvent, SyncSummary};
 use crate::known::Known;
 use crate::log_writer::TaskLog;
+use crate::policy::RemovedPolicy;
+use crate::removal::{self, Absence};
 use crate::task_queue::EnqueueTasks;
-use crate::upstream::{PackumentAnswer, Upstream, Urgency};
+use crate::upstream::{PackumentAnswer, Upstream, UpstreamError, Urgency};
 
 /// A package may change while it is synced (a reader's miss); then the diff is made anew.
 const TRIES_ON_CONFLICT: usize = 4;
@@ -77,16 +82,22 @@ async fn try_sync(deps: &JobDeps, task: &TaskRow, log: &TaskLog) -> JobResult {
             std::process::id(),
         ),
     );
-    let validators = if task.options.force { Validators::default() } else { known.validators() };
-    let answer = upstream.packument(&task.name, &validators, urgency).await?;
+    let validators = match task.options.force {
+        true => Validators::default(),
+        false => deps.rules.validators(&known),
+    };
     let sync = Sync { deps, task, log, upstream: &upstream, urgency, known: &known };
+    let answer = match upstream.packument(&task.name, &validators, urgency).await {
+        Ok(answer) => answer,
+        Err(error) => return sync.without_document(error).await,
+    };
     let mut dependencies = Vec::new();
     let mut change = match answer {
         PackumentAnswer::NotModified { validators } => {
             log.line("🟢", "HTTP 304, the document is unchanged");
             known.touched(validators, "sync")
         }
-        PackumentAnswer::Found(fetched) => {
+        PackumentAnswer::Found(mut fetched) => {
             log.line(
                 "🟢",
                 format_args!(
@@ -95,7 +106,7 @@ async fn try_sync(deps: &JobDeps, task: &TaskRow, log: &TaskLog) -> JobResult {
                     fetched.stored.len()
                 ),
             );
-            let mut plan = deps.rules.plan(&upstream, &known, &fetched).await?;
+            let mut plan = deps.rules.plan(&upstream, &known, &mut fetched).await?;
             sync.log_plan(&plan);
             dependencies = std::mem::take(&mut plan.dependencies);
             known.with_document(&deps.store, fetched, plan, "sync").await?
@@ -134,6 +145,35 @@ struct Sync<'a> {
 }
 
 impl Sync<'_> {
+    /// What follows when upstream has no document; a package that is here may be gone.
+    async fn without_document(&self, error: UpstreamError) -> JobResult {
+        let policy = &self.deps.rules.policy;
+        let Some(status) = removal::absent_status(&error) else { return Err(error.into()) };
+        match removal::absent(self.known, policy, status) {
+            None => Err(error.into()),
+            Some(Absence::Noted { change, decided_at_ms }) => {
+                let sent = self.deps.commit.send(Commit { change }).await;
+                sent.unwrap_or(Err(CommitError::Restarted)).map_err(JobError::Commit)?;
+                let wait_ms = decided_at_ms.saturating_sub(now_ms()).max(0).unsigned_abs();
+                Err(JobError::Absent { error, wait: Duration::from_millis(wait_ms) }.into())
+            }
+            Some(Absence::Decided { change }) => self.finish_absent(change, &error).await,
+        }
+    }
+
+    async fn finish_absent(&self, change: PackageChange, error: &UpstreamError) -> JobResult {
+        let removed = self.deps.rules.policy.removed;
+        if removed == RemovedPolicy::Block {
+            let blocked = removal::block_package(&self.deps.rules.write, &self.task.name).await;
+            blocked.map_err(JobError::Commit)?;
+        }
+        self.log.line("🗑️", format_args!("{error}, as before: {removed} (sync.removed)"));
+        let summary = SyncSummary::default();
+        let committed = self.commit(change, None, false, &summary).await;
+        committed.map_err(|error| JobFailure { error, summary: summary.clone() })?;
+        Ok(Synced { state: TaskState::Success, summary, error: None })
+    }
+
     async fn finish(&self, mut change: PackageChange, dependencies: Vec<String>) -> JobResult {
         let mut summary = SyncSummary::default();
         let error = self.fetch_tarballs(&mut change, &mut summary).await;
@@ -167,8 +207,10 @@ impl Sync<'_> {
                 plan.versions.len()
             ),
         );
+        let removed = self.deps.rules.policy.removed;
         for version in &plan.removed {
-            self.log.line("🗑️", format_args!("{version} is gone upstream and hidden here"));
+            let why = format_args!("{version} is gone upstream: {removed} (sync.removed)");
+            self.log.line("🗑️", why);
         }
         for alarm in &plan.alarms {
             tracing::warn!(package.name = %self.task.name, alarm, "upstream contradicts itself");

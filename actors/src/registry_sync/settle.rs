@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use store::tasks::TaskRow;
+use store::tasks::{self, TaskRow};
 use store::{StoreError, TaskEnd, TaskFailure, TaskId, TaskState};
 
 use super::job::{self, Synced};
@@ -33,6 +33,14 @@ pub enum JobError {
     /// The document cannot be accepted.
     #[error("{0}")]
     Refused(#[from] UnusableDocument),
+    /// Upstream does not have it any more; what is here stays until a second answer.
+    #[error("{error}; what is here stays unless an answer in {} s or later says the same", .wait.as_secs())]
+    Absent {
+        /// What upstream said.
+        error: UpstreamError,
+        /// Time until an answer decides.
+        wait: Duration,
+    },
     /// Its signatures are required and cannot be verified now.
     #[error("signatures are required (sync.signatures), and the keys cannot be had: {0}")]
     NoKeys(UpstreamError),
@@ -69,13 +77,13 @@ impl JobError {
             Self::Commit(error) => error.is_retryable(),
             Self::Store(error) => error.is_retryable(),
             Self::NoUpstream => true,
-            Self::Refused(_) | Self::Parked(_) => false,
+            Self::Refused(_) | Self::Parked(_) | Self::Absent { .. } => false,
         }
     }
 
     fn failure(&self) -> TaskFailure {
         match self {
-            Self::Upstream(error) => error.failure(),
+            Self::Upstream(error) | Self::Absent { error, .. } => error.failure(),
             Self::NoUpstream => TaskFailure::Unreachable,
             _ => TaskFailure::Other,
         }
@@ -94,6 +102,7 @@ impl From<Unaccepted> for JobError {
         match error {
             Unaccepted::Unusable(refused) => Self::Refused(refused),
             Unaccepted::NoKeys(error) => Self::NoKeys(error),
+            Unaccepted::Commit(error) => Self::Commit(error),
         }
     }
 }
@@ -145,6 +154,14 @@ async fn settle(
         }
         log.line("🚮", format_args!("put back: {text}"));
         return later(deps, task, log, now_ms(), error, summary).await;
+    }
+    // a person is told at once; what nobody waits for comes back when the answer decides
+    if let JobError::Absent { wait, .. } = error
+        && task.priority != tasks::PRIORITY_PEOPLE
+    {
+        log.line("🚮", format_args!("{text}; asked again in {} s", wait.as_secs()));
+        let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        return later(deps, task, log, now_ms().saturating_add(wait_ms), error, summary).await;
     }
     let again = match error.waits_its_turn() {
         true => job::urgency(task) != Urgency::Person,

@@ -49,6 +49,23 @@ pub struct FetchedDocument {
     pub lane: Option<Arc<OwnedSemaphorePermit>>,
 }
 
+impl FetchedDocument {
+    /// Another text in place of the one that came; the validators stay upstream's.
+    pub(crate) fn replace_body(&mut self, body: Vec<u8>) {
+        let body = Bytes::from(body);
+        (self.stored, self.encoding) = pack(&body);
+        self.body = body;
+    }
+}
+
+/// The form in which a plain body is kept.
+fn pack(body: &Bytes) -> (Bytes, DocumentEncoding) {
+    match in_place(body.len(), || decode::compress(body)) {
+        Some(gzip) => (gzip, DocumentEncoding::Gzip),
+        None => (body.clone(), DocumentEncoding::Identity),
+    }
+}
+
 pub(super) async fn fetch(
     client: &Client,
     url: &Url,
@@ -102,10 +119,8 @@ async fn read(
         }
         Coding::Identity => {
             decode::check_is_json(&raw)?;
-            match in_place(raw.len(), || decode::compress(&raw)) {
-                Some(gzip) => (raw, gzip, DocumentEncoding::Gzip),
-                None => (raw.clone(), raw, DocumentEncoding::Identity),
-            }
+            let (stored, encoding) = pack(&raw);
+            (raw, stored, encoding)
         }
     };
     let lane = lane.map(Arc::new);

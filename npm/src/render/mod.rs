@@ -8,6 +8,7 @@
 mod abbreviated;
 mod address;
 mod form;
+mod keep;
 mod splice;
 mod tags;
 
@@ -20,6 +21,7 @@ use crate::packument::{PackumentScan, VersionEntry};
 
 pub use address::{attestations_path_of, canonical_tarball_file, version_of_tarball_file};
 pub use form::PackumentForm;
+pub use keep::with_kept_versions;
 pub use tags::shown_tags;
 
 use address::Addresses;

@@ -1,0 +1,78 @@
+//! Blocks by people: refused with 451, whatever would serve the bytes.
+
+use npm::PackageName;
+use serde_json::json;
+use store::blocks::WHOLE_PACKAGE;
+
+use super::lamp;
+use crate::harness::TestMirror;
+
+fn name() -> PackageName {
+    "lamp".parse().expect("a name")
+}
+
+async fn refused(mirror: &TestMirror, target: &str, what: &str) {
+    let answer = mirror.get(target).send().await.expect(451);
+    let text = format!("[UNAVAILABLE_FOR_LEGAL_REASONS] {what} was blocked, reason: a miner");
+    assert_eq!(answer.error(), text);
+    assert_eq!(answer.header("etag"), None);
+}
+
+#[tokio::test]
+async fn a_blocked_package_is_refused_whole_and_at_once() {
+    let mut mirror = TestMirror::with(&[lamp()]).await;
+    mirror.sync(&["lamp"]).await;
+    mirror.get("/lamp").send().await.expect(200);
+    mirror.get(&lamp().tarball_path("1.0.0")).send().await.expect(200);
+    mirror.engine().block(&name(), WHOLE_PACKAGE, "a miner").await.expect("a block");
+    for restarted in [false, true] {
+        if restarted {
+            mirror.restart().await;
+        }
+        super::becomes(&mirror, "/lamp", 451).await;
+        super::becomes(&mirror, &lamp().tarball_path("1.0.0"), 451).await;
+        refused(&mirror, "/lamp", "lamp").await;
+        refused(&mirror, "/lamp/latest", "lamp").await;
+        refused(&mirror, "/-/package/lamp/dist-tags", "lamp").await;
+        refused(&mirror, &lamp().tarball_path("1.0.0"), "lamp@1.0.0").await;
+    }
+    assert!(mirror.engine().unblock(&name(), WHOLE_PACKAGE).await.expect("an answer"));
+    super::becomes(&mirror, "/lamp", 200).await;
+    super::becomes(&mirror, &lamp().tarball_path("1.0.0"), 200).await;
+    mirror.finish().await;
+}
+
+#[tokio::test]
+async fn a_blocked_version_is_hidden_from_documents_and_refused_by_its_number() {
+    let mirror = TestMirror::with(&[lamp()]).await;
+    mirror.sync(&["lamp"]).await;
+    mirror.get("/lamp").send().await.expect(200);
+    mirror.engine().block(&name(), "1.1.0", "a miner").await.expect("a block");
+    super::shows(&mirror, &["1.0.0"]).await;
+    let tags = mirror.get("/-/package/lamp/dist-tags").send().await.expect(200).json();
+    assert_eq!(tags, json!({"latest": "1.0.0"}));
+    let latest = mirror.get("/lamp/latest").send().await.expect(200).json();
+    assert_eq!(latest["version"], "1.0.0");
+    refused(&mirror, "/lamp/1.1.0", "lamp@1.1.0").await;
+    super::becomes(&mirror, &lamp().tarball_path("1.1.0"), 451).await;
+    refused(&mirror, &lamp().tarball_path("1.1.0"), "lamp@1.1.0").await;
+    mirror.upstream.publish(&lamp().version("1.2.0"));
+    mirror.sync(&["lamp"]).await;
+    super::shows(&mirror, &["1.0.0", "1.2.0"]).await;
+    mirror.finish().await;
+}
+
+#[tokio::test]
+async fn a_block_is_there_before_its_package() {
+    let mirror = TestMirror::with(&[lamp()]).await;
+    mirror.engine().block(&name(), WHOLE_PACKAGE, "a miner").await.expect("a block");
+    refused(&mirror, "/lamp", "lamp").await;
+    mirror.get(&lamp().tarball_path("1.0.0")).send().await.expect(451);
+    assert_eq!(mirror.upstream.count("/lamp"), 0, "nobody is asked for what is blocked");
+    mirror.engine().unblock(&name(), WHOLE_PACKAGE).await.expect("an answer");
+    mirror.engine().block(&name(), "1.1.0", "a miner").await.expect("a block");
+    super::shows(&mirror, &["1.0.0"]).await;
+    refused(&mirror, &lamp().tarball_path("1.1.0"), "lamp@1.1.0").await;
+    assert_eq!(mirror.upstream.count(&lamp().tarball_path("1.1.0")), 0);
+    mirror.finish().await;
+}

@@ -7,6 +7,7 @@
 
 mod applications;
 mod npm_commands;
+mod signatures;
 mod verdaccio;
 
 use std::path::{Path, PathBuf};
@@ -87,6 +88,25 @@ impl Setting {
 
 fn copy(from: &Path, to: &Path) {
     std::fs::copy(from, to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+}
+
+/// npm with settings, cache and home of its own, in a folder.
+fn npm_command(registry: &str, home: &Path, folder: &Path, arguments: &[&str]) -> Command {
+    std::fs::create_dir_all(home).expect("a folder");
+    for file in ["user-npmrc", "global-npmrc"] {
+        std::fs::write(home.join(file), "").expect("a file");
+    }
+    let mut command = Command::new("npm");
+    command
+        .args(arguments)
+        .arg(format!("--registry={registry}/"))
+        .args(["--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier"])
+        .env("HOME", home)
+        .env("npm_config_userconfig", home.join("user-npmrc"))
+        .env("npm_config_globalconfig", home.join("global-npmrc"))
+        .env("npm_config_cache", home.join("cache"))
+        .current_dir(folder);
+    command
 }
 
 /// Runs a command to its end while the mirror goes on in this process.

@@ -1,31 +1,17 @@
 //! npm's other commands against the mirror.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
 
-use super::{Setting, run};
+use super::{Setting, npm_command, run};
 use crate::harness::sri;
 
-/// Runs npm with settings of its own, in a folder.
+/// Runs npm against the mirror of a setting.
 async fn npm(setting: &Setting, folder: &Path, arguments: &[&str]) -> Output {
     let home = setting.scratch.path().join("home");
-    std::fs::create_dir_all(&home).expect("a folder");
-    for file in ["user-npmrc", "global-npmrc"] {
-        std::fs::write(home.join(file), "").expect("a file");
-    }
-    let mut command = Command::new("npm");
-    command
-        .args(arguments)
-        .arg(format!("--registry={}/", setting.mirror.url()))
-        .args(["--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier"])
-        .env("HOME", &home)
-        .env("npm_config_userconfig", home.join("user-npmrc"))
-        .env("npm_config_globalconfig", home.join("global-npmrc"))
-        .env("npm_config_cache", home.join("cache"))
-        .current_dir(folder);
-    run(command).await
+    run(npm_command(&setting.mirror.url(), &home, folder, arguments)).await
 }
 
 /// The standard output of a command that has to end well.

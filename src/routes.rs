@@ -64,6 +64,7 @@ pub fn owner(config: &mut ServiceConfig) {
         .service(read("/tasks", control::tasks::list_tasks))
         .service(read("/tasks/{id}", control::tasks::get_task))
         .service(read("/tasks/{id}/log", control::tasks::get_task_log))
+        .service(read("/tasks/{id}/log/stream", control::tasks::stream_task_log))
         .service(command("/tasks/{id}/retry", control::tasks::retry_task))
         .service(command("/tasks/{id}/cancel", control::tasks::cancel_task))
         .service(command("/sync", control::sync::sync_packages))

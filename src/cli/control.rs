@@ -107,6 +107,14 @@ impl ControlClient {
         Ok(Lines::new(self.send(Method::GET, path, Body::<()>::Nothing).await?))
     }
 
+    /// `GET` of endless lines that are no JSON.
+    ///
+    /// # Errors
+    /// When the server refuses or goes away.
+    pub async fn text_lines(&self, path: &str) -> Result<TextLines, Problem> {
+        Ok(TextLines::new(self.send(Method::GET, path, Body::<()>::Nothing).await?))
+    }
+
     /// A long operation: `progress` sees (done, total), the report comes back.
     ///
     /// # Errors
@@ -175,13 +183,15 @@ async fn refused(response: Response) -> Problem {
     }
 }
 
-fn went_away(cause: impl std::fmt::Display) -> Problem {
+/// The server ended in the middle of an answer.
+pub fn went_away(cause: impl std::fmt::Display) -> Problem {
     Problem::new(Exit::Unreachable, "UNREACHABLE", "the running mirror went away")
         .why(cause)
         .hint("espejo status")
 }
 
-fn unreadable(error: &serde_json::Error) -> Problem {
+/// The server answered something else than was agreed.
+pub fn unreadable(error: &serde_json::Error) -> Problem {
     Problem::failed("the running mirror answered something this version does not understand")
         .why(error)
         .hint("use the same version for the command and the mirror")
@@ -191,18 +201,13 @@ type ByteStream = Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>>;
 
 /// JSON lines of a response as they come.
 pub struct Lines<Line> {
-    stream: ByteStream,
-    waiting: BytesMut,
+    text: TextLines,
     line: std::marker::PhantomData<fn() -> Line>,
 }
 
 impl<Line: DeserializeOwned> Lines<Line> {
     fn new(response: Response) -> Self {
-        Self {
-            stream: Box::pin(response.bytes_stream()),
-            waiting: BytesMut::new(),
-            line: std::marker::PhantomData,
-        }
+        Self { text: TextLines::new(response), line: std::marker::PhantomData }
     }
 
     /// The next line; `None` at the end.
@@ -210,14 +215,36 @@ impl<Line: DeserializeOwned> Lines<Line> {
     /// # Errors
     /// When the server goes away or the line is no JSON of this kind.
     pub async fn next(&mut self) -> Result<Option<Line>, Problem> {
+        while let Some(line) = self.text.next().await? {
+            if !line.is_empty() {
+                return serde_json::from_slice(&line).map(Some).map_err(|error| unreadable(&error));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Lines of a response as they come, without their ends.
+pub struct TextLines {
+    stream: ByteStream,
+    waiting: BytesMut,
+}
+
+impl TextLines {
+    fn new(response: Response) -> Self {
+        Self { stream: Box::pin(response.bytes_stream()), waiting: BytesMut::new() }
+    }
+
+    /// The next line; `None` at the end.
+    ///
+    /// # Errors
+    /// When the server goes away.
+    pub async fn next(&mut self) -> Result<Option<BytesMut>, Problem> {
         loop {
             if let Some(end) = self.waiting.iter().position(|byte| *byte == b'\n') {
                 let line = self.waiting.split_to(end);
                 self.waiting.advance(1);
-                if line.is_empty() {
-                    continue;
-                }
-                return serde_json::from_slice(&line).map(Some).map_err(|error| unreadable(&error));
+                return Ok(Some(line));
             }
             match self.stream.next().await {
                 Some(Ok(bytes)) => self.waiting.extend_from_slice(&bytes),

@@ -10,6 +10,7 @@ mod doctor;
 pub mod exit;
 mod gc;
 mod help;
+mod log_stream;
 mod long;
 mod man;
 mod open;
@@ -147,6 +148,7 @@ mod tests {
             "espejo sync --from-lockfile package-lock.json --progress plain",
             "espejo sync -",
             "espejo task list --state error",
+            "espejo task log --follow 0199c5d2-7b1e-7c44-9f0a-000000000000",
             "espejo verify --sample 5%",
             "espejo verify --repair lamp@0.3.1 @garden/ui@2.0.0",
             "espejo verify --repair",

@@ -3,12 +3,14 @@
 use actors::clock::now_ms;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
+use serde_json::json;
 use store::{TaskId, WriteFn, tasks};
 
 use super::{
     arguments::GlobalArguments,
     control::ControlClient,
     exit::Exit,
+    log_stream::{LogEnd, LogEvent, LogStream},
     open::{DataFolder, write_blocking},
     output::Output,
     problem::{Outcome, Problem},
@@ -29,7 +31,7 @@ pub enum TaskCommand {
     /// One task
     Show(IdArgument),
     /// Its log
-    Log(IdArgument),
+    Log(LogArguments),
     /// Put a failed task back into the queue
     Retry(IdArgument),
     /// End a waiting or running task
@@ -60,6 +62,16 @@ pub struct IdArgument {
     pub id: String,
 }
 
+/// Arguments of `task log`.
+#[derive(Debug, Args)]
+pub struct LogArguments {
+    /// The task's id
+    pub id: String,
+    /// Go on with the lines to come until the task has ended
+    #[arg(long, short)]
+    pub follow: bool,
+}
+
 /// Reads the id of a task.
 ///
 /// # Errors
@@ -79,7 +91,7 @@ pub fn run(command: &TaskCommand, global: &GlobalArguments, output: &Output) -> 
         match command {
             TaskCommand::List(arguments) => list(&tasks, arguments, output).await,
             TaskCommand::Show(id) => show(&tasks, &id.id, output).await,
-            TaskCommand::Log(id) => log(&tasks, &id.id, output).await,
+            TaskCommand::Log(arguments) => log(&tasks, arguments, output).await,
             TaskCommand::Retry(id) => change(&tasks, &id.id, Change::Retry, output).await,
             TaskCommand::Cancel(id) => change(&tasks, &id.id, Change::Cancel, output).await,
         }
@@ -235,8 +247,13 @@ async fn show(tasks: &Tasks, id: &str, output: &Output) -> Outcome {
     Ok(Exit::Done)
 }
 
-async fn log(tasks: &Tasks, id: &str, output: &Output) -> Outcome {
+async fn log(tasks: &Tasks, arguments: &LogArguments, output: &Output) -> Outcome {
+    let id = arguments.id.as_str();
     let id_read = task_id(id)?;
+    // Where no server runs, nothing is being written.
+    if let (true, TaskTable::Remote(client)) = (arguments.follow, &tasks.table) {
+        return follow(LogStream::open(client, id_read).await?, output).await;
+    }
     let log = match tasks.log(id_read).await? {
         Some(log) => log,
         None => {
@@ -252,6 +269,26 @@ async fn log(tasks: &Tasks, id: &str, output: &Output) -> Outcome {
         output.line(log.trim_end());
     }
     Ok(Exit::Done)
+}
+
+/// Shows lines as they are written. That the task failed is no failure of this command.
+async fn follow(mut stream: LogStream, output: &Output) -> Outcome {
+    loop {
+        match (stream.next().await?, output.json) {
+            (LogEvent::Line(text), true) => output.json(&json!({ "type": "line", "text": text })),
+            (LogEvent::Line(text), false) => output.line(text),
+            (LogEvent::Place(text), true) => {
+                output.json(&json!({ "type": "place", "text": text }));
+            }
+            (LogEvent::Place(text), false) => output.note(text),
+            (LogEvent::End(LogEnd { state, error }), json) => {
+                if json {
+                    output.json(&json!({ "type": "summary", "state": state, "error": error }));
+                }
+                return Ok(Exit::Done);
+            }
+        }
+    }
 }
 
 async fn change(tasks: &Tasks, id: &str, change: Change, output: &Output) -> Outcome {

@@ -1,6 +1,7 @@
 //! Tasks: looking, trying again, cancelling.
 
 use actix_web::web::{Data, Json, Path, Query};
+use actix_web::{HttpRequest, HttpResponse};
 use store::TaskId;
 use store::tasks::{self, TaskRow};
 
@@ -8,7 +9,7 @@ use super::answers::{self, BadQuery};
 use super::messages::{DoneAnswer, TaskAnswer, TaskLogAnswer, TasksAnswer, TasksQuery};
 use crate::app::App;
 use crate::error::ApiError;
-use crate::handlers::sync::log_text;
+use crate::handlers::sync::{log_text, stream_row};
 
 /// `GET tasks`.
 ///
@@ -42,6 +43,19 @@ pub async fn get_task_log(
 ) -> Result<Json<TaskLogAnswer>, ApiError> {
     let (row, place) = known(&app, &id).await?;
     Ok(Json(TaskLogAnswer { log: log_text(&app, &row, place).await?.unwrap_or_default() }))
+}
+
+/// `GET tasks/:id/log/stream`: Server-Sent Events until the task has ended.
+///
+/// # Errors
+/// 404 when there is no such task, 503 when too many follow logs already.
+pub async fn stream_task_log(
+    app: Data<App>,
+    id: Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let (row, _) = known(&app, &id).await?;
+    stream_row(&app, &request, &row)
 }
 
 /// `POST tasks/:id/retry`.

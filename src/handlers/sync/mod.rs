@@ -13,7 +13,7 @@ mod wish;
 pub use self::create::{create_sync, create_sync_legacy};
 pub use self::log::{get_log, get_log_legacy, log_text};
 pub use self::status::get_status;
-pub use self::stream::stream_log;
+pub use self::stream::{stream_log, stream_row};
 
 use npm::PackageName;
 use store::TaskId;

@@ -46,6 +46,18 @@ pub async fn stream_log(
     task: &str,
 ) -> Result<HttpResponse, ApiError> {
     let (row, _) = find(app, name, task).await?;
+    stream_row(app, request, &row)
+}
+
+/// The same for a task that is known to be there.
+///
+/// # Errors
+/// 503 when too many follow already.
+pub fn stream_row(
+    app: &Data<App>,
+    request: &HttpRequest,
+    row: &TaskRow,
+) -> Result<HttpResponse, ApiError> {
     let last = request.headers().get("last-event-id").and_then(|id| id.to_str().ok());
     let position = last.map(Position::parse).unwrap_or_default();
     if position.is_end() && is_over(row.state) {

@@ -1,5 +1,8 @@
 //! Commands that do something: what they print, how they end.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use serde_json::Value;
 
 use super::setting;
@@ -147,6 +150,48 @@ async fn a_repair_by_a_running_server_mends_what_is_named_and_nothing_else() {
     espejo.run(&["verify", "--repair"]).expect(0);
     espejo.run(&["verify"]).expect(0);
     espejo.run(&["verify", "--repair", ".."]).expect(2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_is_followed_to_the_end_of_its_task() {
+    let (upstream, _folder, espejo) = setting();
+    let lamp = Package::new("lamp").version("1.0.0").version("1.1.0");
+    let _serving = espejo.serve(&upstream.url());
+    let gate = upstream.gate(&lamp.tarball_path("1.1.0"));
+    let mut sync =
+        espejo.command(&["sync", "lamp"]).stdout(Stdio::null()).spawn().expect("a child");
+    upstream.wait_for(&lamp.tarball_path("1.1.0"), 1).await;
+    let tasks = espejo.run(&["task", "list", "--json"]).expect(0).json();
+    let id = tasks[0]["id"].as_str().expect("an id").to_owned();
+    let mut following = espejo
+        .command(&["task", "log", "--follow", "--json", &id])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a child");
+    let mut lines = BufReader::new(following.stdout.take().expect("a pipe")).lines();
+    let mut next = || -> Value {
+        let line = lines.next().expect("a line").expect("readable");
+        serde_json::from_str(&line).expect("JSON")
+    };
+    let first = next();
+    assert!(first["text"].as_str().is_some_and(|text| text.contains("Syncing")), "{first}");
+    drop(gate);
+    let mut texts = vec![first];
+    let summary = loop {
+        let line = next();
+        if line["type"] == "summary" {
+            break line;
+        }
+        texts.push(line);
+    };
+    assert_eq!(summary["state"], "success", "{summary}");
+    assert!(following.wait().expect("a child").success());
+    assert!(sync.wait().expect("a child").success());
+    let log = espejo.run(&["task", "log", &id]).expect(0).stdout;
+    let texts: Vec<_> = texts.iter().filter_map(|line| line["text"].as_str()).collect();
+    assert_eq!(texts, log.lines().collect::<Vec<_>>(), "the same lines, each once");
+    assert_eq!(espejo.run(&["task", "log", "-f", &id]).expect(0).stdout, log);
+    espejo.run(&["task", "log", "-f", "0199c5d2-7b1e-7c44-9f0a-000000000000"]).expect(5);
 }
 
 #[test]

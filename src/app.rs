@@ -14,6 +14,7 @@ use actors::{EngineEvent, EngineHandle};
 use ipnet::IpNet;
 use moka::future::Cache;
 use npm::PackageName;
+use store::tasks::TaskCounts;
 use tokio::runtime::Handle;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Semaphore, watch};
@@ -190,6 +191,8 @@ pub struct App {
     pub log_streams: Arc<Semaphore>,
     /// Versions and files that upstream did not have a moment ago.
     pub missed: Cache<(PackageName, String), ()>,
+    /// How the queue is, counted again after some seconds.
+    pub task_counts: Cache<(), TaskCounts>,
     /// The totals shown to programs, counted again after some seconds.
     pub counts: Cache<(), Arc<Counts>>,
     /// Ids of requests.
@@ -242,6 +245,7 @@ impl App {
                 .max_capacity(REMEMBERED_MISSES)
                 .time_to_live(settings.negative_for)
                 .build(),
+            task_counts: Cache::builder().max_capacity(1).time_to_live(COUNT_AGAIN).build(),
             counts: Cache::builder().max_capacity(1).time_to_live(COUNT_AGAIN).build(),
             request_ids: RequestIds::new(),
             counters: Counters::default(),

@@ -32,11 +32,11 @@ pub async fn list_tasks(
     }
     let filter = query.filter()?;
     let limit = filter.limit;
-    let read = app
-        .engine
-        .store()
-        .read(move |rows| Ok((tasks::list(rows, &filter)?, tasks::counts(rows)?)));
-    let (rows, counts) = read.await?;
+    let store = app.engine.store();
+    let rows = store.read(move |rows| tasks::list(rows, &filter)).await?;
+    // counting reads the whole queue, so all who ask within some seconds share one count
+    let counting = async { store.read(tasks::counts).await.map_err(ApiError::from) };
+    let counts = app.task_counts.try_get_with((), counting).await?;
     let is_full = i64::try_from(rows.len()).is_ok_and(|count| count >= limit);
     let next = rows.last().filter(|_| is_full).map(|row| row.id.to_string());
     let tasks = rows.into_iter().map(|row| shown(row, &caller)).collect();

@@ -2,7 +2,7 @@
 //!
 //! Owns nothing that must survive. Parks fetching when the data folder has less room than
 //! `storage.keep_free` or a write met a full disk, and lifts that as soon as there is room
-//! again; deletes finished tasks and their logs after a month. Sends [`WakeUp`] to the registry
+//! again; deletes finished tasks and their logs after a month, and the oldest of very many. Sends [`WakeUp`] to the registry
 //! syncs when fetching goes on.
 
 mod disk;
@@ -20,7 +20,7 @@ use tokio::sync::broadcast;
 
 pub use self::disk::{free_bytes, in_words};
 use crate::clock::now_ms;
-use crate::committer::Write;
+use crate::committer::{CommitError, Write};
 use crate::events::EngineEvent;
 use crate::parking::Parking;
 use crate::supervision::{RestartBackoff, guarded};
@@ -32,6 +32,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const TIDY_EVERY: Duration = Duration::from_secs(3600);
 /// How long finished tasks and their logs are kept.
 const KEEP_TASKS_MS: i64 = 30 * 24 * 3600 * 1000;
+/// How many of them are kept: five days of today's feed, about 300 MB with their logs.
+const KEEP_TASKS: i64 = 200_000;
+/// Tasks deleted in one write.
+const DELETE_AT_ONCE: i64 = 1_000;
 
 /// What the janitor watches.
 pub struct JanitorSettings {
@@ -114,16 +118,34 @@ impl Janitor {
     }
 
     fn tidy(&self) -> impl Future<Output = ()> + Send + 'static {
-        let before = now_ms().saturating_sub(KEEP_TASKS_MS);
-        let deleted = write_returning(self.committer.clone(), move |connection| {
-            tasks::delete_finished_before(connection, before)
-        });
+        let committer = self.committer.clone();
         async move {
-            match deleted.await {
+            match delete_old_tasks(&committer).await {
                 Ok(0) => {}
                 Ok(tasks) => tracing::info!(tasks, "old tasks and their logs were deleted"),
                 Err(error) => tracing::warn!(%error, "old tasks could not be deleted"),
             }
+        }
+    }
+}
+
+/// Deletes in writes that are short enough for commits in between.
+async fn delete_old_tasks(committer: &Recipient<Write>) -> Result<usize, CommitError> {
+    let too_old = now_ms().saturating_sub(KEEP_TASKS_MS);
+    let too_many = write_returning(committer.clone(), |connection| {
+        tasks::ended_beyond(connection, KEEP_TASKS)
+    });
+    // what ended at that very moment is beyond, too
+    let before = too_many.await?.map_or(too_old, |ended| too_old.max(ended.saturating_add(1)));
+    let mut all = 0;
+    loop {
+        let deleted = write_returning(committer.clone(), move |connection| {
+            tasks::delete_finished_before(connection, before, DELETE_AT_ONCE)
+        });
+        let deleted = deleted.await?;
+        all += deleted;
+        if i64::try_from(deleted).is_ok_and(|deleted| deleted < DELETE_AT_ONCE) {
+            return Ok(all);
         }
     }
 }

@@ -197,6 +197,11 @@ impl TaskLog {
     pub fn take(&self) -> String {
         self.inner.pending.lock().take()
     }
+
+    /// Takes back what was to be stored with an end that did not come.
+    pub fn put_back(&self, text: String) {
+        self.logs.settle(vec![(self.inner.id, text)], false);
+    }
 }
 
 impl Drop for TaskLog {

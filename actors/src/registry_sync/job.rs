@@ -329,14 +329,20 @@ impl Sync<'_> {
             format_args!("{}{}", self.upstream.settings().url, self.task.name.url_path()),
         );
         let state = end_state(failed_whole);
+        let log = self.log.take();
         change.task = Some(TaskEnd {
             id: self.task.id,
             state,
             error: error.map(str::to_owned),
-            log: self.log.take(),
+            log: log.clone(),
         });
         let sent = self.deps.commit.send(Commit { change }).await;
-        Ok(sent.unwrap_or(Err(CommitError::Restarted))?)
+        let committed = sent.unwrap_or(Err(CommitError::Restarted));
+        // of a restarted committer nobody knows whether it stored them
+        if committed.as_ref().is_err_and(|error| !matches!(error, CommitError::Restarted)) {
+            self.log.put_back(log);
+        }
+        Ok(committed?)
     }
 
     async fn enqueue_dependencies(&self, names: Vec<String>) {

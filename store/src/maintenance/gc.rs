@@ -158,6 +158,14 @@ fn forget_tasks(
     if options.dry_run {
         return store.read_blocking(|c| rows::count_finished_before(c, before));
     }
-    let gone = answer_blocking(writes, move |c| tasks::delete_finished_before(c, before))?;
-    Ok(gone as u64)
+    let limit = i64::try_from(DELETE_AT_ONCE).unwrap_or(i64::MAX);
+    let mut all = 0;
+    loop {
+        let gone =
+            answer_blocking(writes, move |c| tasks::delete_finished_before(c, before, limit))?;
+        all += gone as u64;
+        if gone < DELETE_AT_ONCE {
+            return Ok(all);
+        }
+    }
 }

@@ -179,17 +179,44 @@ fn end_as_error(connection: &mut AnyConnection, id: TaskId, error: &str) -> Resu
     Ok(())
 }
 
-/// Removes tasks that ended before a time, with their logs (a write); says how many.
+/// Ids in one statement.
+const IDS_AT_ONCE: usize = 500;
+
+/// Removes up to `limit` tasks that ended before a time, the oldest first, with their logs (a
+/// write); says how many.
 ///
 /// # Errors
 /// Those of the database.
 pub fn delete_finished_before(
     connection: &mut AnyConnection,
     at_ms: i64,
+    limit: i64,
 ) -> Result<usize, StoreError> {
-    let old = tasks::table.filter(is_finished()).filter(tasks::updated_at_ms.lt(at_ms));
-    let ids = old.select(tasks::id);
-    diesel::delete(task_logs::table.filter(task_logs::task_id.eq_any(ids))).execute(connection)?;
-    let old = tasks::table.filter(is_finished()).filter(tasks::updated_at_ms.lt(at_ms));
-    Ok(diesel::delete(old).execute(connection)?)
+    let old: Vec<String> = tasks::table
+        .filter(is_finished())
+        .filter(tasks::updated_at_ms.lt(at_ms))
+        .order(tasks::updated_at_ms)
+        .limit(limit)
+        .select(tasks::id)
+        .load(connection)?;
+    for ids in old.chunks(IDS_AT_ONCE) {
+        let logs = task_logs::table.filter(task_logs::task_id.eq_any(ids));
+        diesel::delete(logs).execute(connection)?;
+        diesel::delete(tasks::table.filter(tasks::id.eq_any(ids))).execute(connection)?;
+    }
+    Ok(old.len())
+}
+
+/// When the newest finished task behind the `keep` newest ones ended; `None` when there are not
+/// that many.
+///
+/// # Errors
+/// Those of the database.
+pub fn ended_beyond(connection: &mut AnyConnection, keep: i64) -> Result<Option<i64>, StoreError> {
+    let beyond = tasks::table
+        .filter(is_finished())
+        .order(tasks::updated_at_ms.desc())
+        .offset(keep)
+        .select(tasks::updated_at_ms);
+    Ok(beyond.first(connection).optional()?)
 }

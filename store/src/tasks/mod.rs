@@ -15,7 +15,9 @@ mod tests;
 
 pub use backlog::has_waiting;
 pub(crate) use end::finish_many;
-pub use end::{cancel, delete_finished_before, finish, give_back, retry, retry_later};
+pub use end::{
+    cancel, delete_finished_before, ended_beyond, finish, give_back, retry, retry_later,
+};
 pub use enqueue::enqueue;
 pub use lease::{claim, claim_these, expired_leases, renew};
 pub use list::{FARTHEST_PLACE, TaskCounts, TaskFilter, counts, find, find_placed, list, place};

@@ -397,8 +397,15 @@ fn lists_counts_and_cleaning_up() {
         test.write(|c| append_log(c, mine, "gone"));
         assert_eq!(test.read(|c| place(c, ids[3])), Some(1));
         assert_eq!(test.read(|c| place(c, ids[2])), None);
-        assert_eq!(test.write(|c| delete_finished_before(c, 0)), 0);
-        assert_eq!(test.write(|c| delete_finished_before(c, i64::MAX)), 3);
+        assert_eq!(test.write(|c| delete_finished_before(c, 0, 9)), 0);
+        let ended = |id| find_one(test, id).updated_at_ms;
+        let mut times = [ended(ids[0]), ended(ids[1]), ended(mine)];
+        times.sort_unstable();
+        assert_eq!(test.read(|c| ended_beyond(c, 0)), Some(times[2]));
+        assert_eq!(test.read(|c| ended_beyond(c, 2)), Some(times[0]));
+        assert_eq!(test.read(|c| ended_beyond(c, 3)), None);
+        assert_eq!(test.write(|c| delete_finished_before(c, i64::MAX, 2)), 2);
+        assert_eq!(test.write(|c| delete_finished_before(c, i64::MAX, 2)), 1);
         assert_eq!(ids_of(TaskFilter::default()), [ids[3], ids[2]]);
         assert_eq!(test.read(|c| log(c, ids[0])), None);
     });

@@ -220,6 +220,27 @@ async fn a_waiting_and_a_running_task_can_be_cancelled() {
 }
 
 #[tokio::test]
+async fn a_job_stops_when_another_process_cancelled_its_task() {
+    let mirror = TestMirror::builder()
+        .packages(&[package("busy"), package("lamp")])
+        .engine(|settings| settings.workers = 1)
+        .start()
+        .await;
+    let gate = mirror.upstream.gate("/busy");
+    let busy = mirror.enqueue(&["busy"], &options()).await[0].id;
+    mirror.upstream.wait_for("/busy", 1).await;
+    // the row alone changes, as by another node: this one notices when it renews its leases
+    let cancel: store::WriteFn = Box::new(move |rows| tasks::cancel(rows, busy).map(drop));
+    mirror.engine().write(cancel).await.expect("a writable store");
+    let rows = mirror.sync(&["lamp"]).await;
+    assert_eq!(rows[0].state, TaskState::Success, "the worker is free again");
+    assert_eq!(mirror.task(busy).await.error.as_deref(), Some("cancelled"));
+    drop(gate);
+    assert!(mirror.versions("busy").await.is_empty(), "a cancelled sync wrote its package");
+    mirror.finish().await;
+}
+
+#[tokio::test]
 async fn a_log_is_readable_while_its_task_runs_and_afterwards() {
     let lamp = package("lamp");
     let mirror = TestMirror::with(std::slice::from_ref(&lamp)).await;

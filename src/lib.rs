@@ -21,6 +21,7 @@ pub mod admin_token;
 pub mod app;
 pub mod around;
 pub mod base_url;
+pub mod blocked;
 pub mod cache;
 pub mod cli;
 pub mod config;

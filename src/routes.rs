@@ -68,6 +68,13 @@ pub fn owner(config: &mut ServiceConfig) {
         .service(command("/tasks/{id}/retry", control::tasks::retry_task))
         .service(command("/tasks/{id}/cancel", control::tasks::cancel_task))
         .service(command("/sync", control::sync::sync_packages))
+        .service(
+            web::resource("/blocks")
+                .route(web::get().to(control::blocks::list_blocks))
+                .route(web::post().to(control::blocks::add_block))
+                .default_service(web::to(unserved::wrong_method)),
+        )
+        .service(command("/blocks/remove", control::blocks::remove_block))
         .service(command("/verify", control::operations::verify))
         .service(command("/gc", control::operations::gc))
         .service(command("/backup", control::operations::backup))

@@ -307,6 +307,7 @@ fn job_deps(
         events: common.events.clone(),
         limits: JobLimits {
             max_attempts: settings.max_attempts,
+            high_water: settings.high_water,
             max_tarball_bytes: settings.max_tarball_bytes,
         },
         rules,

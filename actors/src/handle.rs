@@ -7,6 +7,7 @@ use actix::dev::ToEnvelope;
 use actix::{Handler, Message};
 use bytes::Bytes;
 use npm::{PackageName, Sha512Digest};
+use store::alarms;
 use store::blobs::BlobLocation;
 use store::blocks;
 use store::tasks::{self, NewTask, TaskOptions, TaskRow};
@@ -213,6 +214,7 @@ impl EngineHandle {
         }
         Ok(EngineStatus {
             tasks: self.store().read(tasks::counts).await?,
+            alarms: self.store().read(alarms::count).await?,
             queue: ask(&addresses.queue, DescribeTaskQueue).await?,
             syncs,
             followers,

@@ -26,6 +26,8 @@ pub struct EngineSettings {
     pub keep_free_bytes: u64,
     /// The data folder; `None` where nothing is kept on a local disk.
     pub data_folder: Option<PathBuf>,
+    /// With so many tasks waiting no dependency adds one (`sync.high_water`); 0 = no limit.
+    pub high_water: i64,
     /// Tarballs above this are skipped, in bytes (`sync.max_tarball`).
     pub max_tarball_bytes: u64,
     /// What becomes of wrong signatures and of what upstream takes away.
@@ -48,6 +50,7 @@ impl Default for EngineSettings {
             tarball_concurrency: 32,
             tarball_memory_bytes: 24 << 20,
             max_attempts: 3,
+            high_water: 50_000,
             negative_for: Duration::from_secs(10),
             keep_free_bytes: 0,
             data_folder: None,

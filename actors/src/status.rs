@@ -27,6 +27,8 @@ pub struct EngineStatus {
     pub logs: LogWriterStatus,
     /// The janitor.
     pub janitor: JanitorStatus,
+    /// Sentences for the operator so far: contradictions of upstream, wrong signatures.
+    pub alarms: i64,
     /// Why fetching is parked, when it is.
     pub parked: Option<String>,
 }

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use super::{
     backup::{BackupArguments, RestoreArguments},
     bench::BenchArguments,
+    block::BlockCommand,
     completions::CompletionsArguments,
     config::ConfigCommand,
     doctor::DoctorArguments,
@@ -134,6 +135,9 @@ pub enum Command {
     /// Look at sync tasks, retry and cancel them
     #[command(subcommand)]
     Task(TaskCommand),
+    /// Refuse packages or versions to readers
+    #[command(subcommand)]
+    Block(BlockCommand),
     /// Check stored files against their digests
     Verify(VerifyArguments),
     /// Delete what nothing refers to any more

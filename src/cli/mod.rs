@@ -3,6 +3,7 @@
 pub mod arguments;
 mod backup;
 mod bench;
+mod block;
 mod completions;
 mod config;
 pub mod control;
@@ -67,6 +68,7 @@ fn run(cli: &Cli, output: &Output, started: Instant) -> Outcome {
         Command::Sync(arguments) => sync::run(arguments, global, output),
         Command::Status => status::run(global, output),
         Command::Task(command) => task::run(command, global, output),
+        Command::Block(command) => block::run(command, global, output),
         Command::Verify(arguments) => verify::run(arguments, global, output),
         Command::Gc(arguments) => gc::run(arguments, global, output),
         Command::Bench(arguments) => bench::run(arguments, output),
@@ -153,6 +155,9 @@ mod tests {
             "espejo verify --repair lamp@0.3.1 @garden/ui@2.0.0",
             "espejo verify --repair",
             "espejo gc --dry-run --yes",
+            "espejo block add ghost@1.0.2 --reason x",
+            "espejo block rm ghost",
+            "espejo block list --limit 5",
             "espejo bench --duration 10s --fail-if p99>5ms",
             "espejo bench sync --packages 10 --fail-if versions<1/s",
             "espejo config show upstream --changed",

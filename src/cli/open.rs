@@ -142,6 +142,7 @@ pub fn engine_settings(config: &Config, upstream: Option<UpstreamSettings>) -> E
         keep_free_bytes: config.storage.keep_free_bytes,
         data_folder: (config.storage.kind == "local").then(|| config.storage.path.clone()),
         max_tarball_bytes: config.sync.max_tarball_bytes,
+        high_water: config.sync.high_water,
         policy: config.sync.policy.clone(),
         mirror_misses: config.sync.mode == "all",
         ..EngineSettings::default()

@@ -193,6 +193,12 @@ pub const SETTINGS: &[Setting] = &[
         "how long \"upstream does not have it\" is believed",
     ),
     setting(
+        "sync.high_water",
+        Kind::Count,
+        "50000",
+        "with so many tasks waiting a synced package adds none for its dependencies, 0 = no limit",
+    ),
+    setting(
         "sync.signatures",
         Kind::Choice(&["record", "require", "off"]),
         "record",

@@ -65,6 +65,8 @@ pub struct SyncConfig {
     pub fresh_for: Duration,
     /// How long a 404 of the upstream is believed.
     pub negative_for: Duration,
+    /// Waiting tasks at which dependencies are left out; 0 = no limit.
+    pub high_water: i64,
     /// Signatures, and what upstream takes away.
     pub policy: SyncPolicy,
 }
@@ -336,6 +338,7 @@ impl Reader<'_> {
             on_miss: self.text("sync.on_miss"),
             fresh_for: self.with("sync.fresh_for", value::parse_duration)?,
             negative_for: self.with("sync.negative_for", value::parse_duration)?,
+            high_water: self.count("sync.high_water")?,
             policy: SyncPolicy {
                 signatures: self.with("sync.signatures", choice)?,
                 removed: self.with("sync.removed", choice)?,

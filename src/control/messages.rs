@@ -154,7 +154,52 @@ pub struct TaskLogAnswer {
     pub log: String,
 }
 
-/// `POST tasks/:id/retry`, `POST tasks/:id/cancel`, `POST stop`.
+/// Query of `GET blocks`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlocksQuery {
+    /// Only blocks behind this `NAME[@VERSION]`: the next page.
+    pub after: Option<String>,
+    /// At most this many rows, 1 to 1,000; 100 when left out.
+    pub limit: Option<i64>,
+}
+
+/// Body of `POST blocks` and, without a reason, of `POST blocks/remove`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlockRequest {
+    /// `NAME` or `NAME@VERSION`.
+    pub target: String,
+    /// Why; clients are told.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// Answer of `GET blocks`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BlocksAnswer {
+    /// The blocks, by name.
+    pub blocks: Vec<BlockAnswer>,
+}
+
+/// One block.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BlockAnswer {
+    /// `NAME` or `NAME@VERSION`.
+    pub target: String,
+    /// Its id.
+    pub id: String,
+    /// `admin`, or `removed` where upstream took it away.
+    pub kind: String,
+    /// Why.
+    pub reason: String,
+    /// Since when, unix milliseconds.
+    pub created_at_ms: i64,
+    /// When the reason changed last.
+    pub updated_at_ms: i64,
+}
+
+/// `POST tasks/:id/retry`, `POST tasks/:id/cancel`, `POST stop`, `POST blocks`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DoneAnswer {
     /// Whether something changed: false when the task was in no state for it.

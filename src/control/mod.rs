@@ -4,6 +4,7 @@
 //! socket is made anew at each start and removed when the server stops.
 
 pub mod answers;
+pub mod blocks;
 pub mod body;
 pub mod events;
 pub mod messages;

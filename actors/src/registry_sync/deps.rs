@@ -28,6 +28,8 @@ use crate::upstream_slot::UpstreamSlot;
 pub struct JobLimits {
     /// Tries of one task before it fails for good.
     pub max_attempts: i32,
+    /// With so many tasks waiting dependencies are left out; 0 = never.
+    pub high_water: i64,
     /// Tarballs above this are skipped, with the reason kept.
     pub max_tarball_bytes: u64,
 }

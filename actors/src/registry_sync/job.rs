@@ -1,18 +1,20 @@
 //! One sync of one package, from the conditional request to the durable change.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use npm::PackageName;
 use store::tasks::{self, NewTask, TaskOptions, TaskRow};
 use store::{
-    Committed, Keeping, PackageChange, TaskEnd, TaskId, TaskState, Validators, VersionChange,
-    VersionState,
+    Committed, Keeping, PackageChange, StoreError, TaskEnd, TaskId, TaskState, Validators,
+    VersionChange, VersionState, dist_tags,
 };
 
 use super::JobDeps;
 use super::asked::Asked;
 use super::plan::{WantedRule, WantedVersions, settle_version};
 use super::settle::{JobError, JobFailure, JobResult};
+use super::tags;
 use super::tarballs::{self, HeldTarball, TarballFailure};
 use crate::change_builder::DocumentPlan;
 use crate::clock::now_ms;
@@ -74,15 +76,24 @@ async fn try_sync(deps: &JobDeps, task: &TaskRow, log: &TaskLog) -> JobResult {
     log.line(
         "🚧",
         format_args!(
-            "🚧🚧🚧🚧 Syncing from {}{}, skipDependencies: {}, attempts: {}, worker: {} 🚧🚧🚧🚧",
+            "🚧🚧🚧🚧 Syncing from {}{}, skipDependencies: {}, syncDownloadData: {}, \
+             forceSyncHistory: {}, attempts: {}, worker: {} 🚧🚧🚧🚧🚧",
             upstream.settings().url,
             task.name.url_path(),
             task.options.skip_dependencies,
+            task.options.sync_download_data,
+            task.options.force_sync_history,
             task.attempts,
             std::process::id(),
         ),
     );
-    let validators = match task.options.force {
+    if let Some(versions) = &task.options.specific_versions {
+        log.line("👉", format_args!("Only these versions: {}", versions.join(", ")));
+    }
+    if task.options.sync_download_data {
+        log.line("⚠️", "syncDownloadData: no source of download counts is configured");
+    }
+    let validators = match task.options.force || task.options.force_sync_history {
         true => Validators::default(),
         false => deps.rules.validators(&known),
     };
@@ -169,7 +180,7 @@ impl Sync<'_> {
         }
         self.log.line("🗑️", format_args!("{error}, as before: {removed} (sync.removed)"));
         let summary = SyncSummary::default();
-        let committed = self.commit(change, None, false, &summary).await;
+        let committed = self.commit(change, None, false).await;
         committed.map_err(|error| JobFailure { error, summary: summary.clone() })?;
         Ok(Synced { state: TaskState::Success, summary, error: None })
     }
@@ -178,12 +189,14 @@ impl Sync<'_> {
         let mut summary = SyncSummary::default();
         let error = self.fetch_tarballs(&mut change, &mut summary).await;
         let error = error.map_err(|error| JobFailure { error, summary: summary.clone() })?;
+        self.log_totals(&change, &summary);
+        self.log_tags(&change).await.map_err(JobError::Store)?;
         if !self.task.options.skip_dependencies {
             // before the commit: a crash between the two repeats this, it never forgets it
             self.enqueue_dependencies(dependencies).await;
         }
         let failed_whole = error.is_some() && summary.versions_new + summary.versions_here == 0;
-        let committed = self.commit(change, error.as_deref(), failed_whole, &summary).await;
+        let committed = self.commit(change, error.as_deref(), failed_whole).await;
         committed.map_err(|error| JobFailure { error, summary: summary.clone() })?;
         Ok(Synced { state: end_state(failed_whole), summary, error })
     }
@@ -239,6 +252,7 @@ impl Sync<'_> {
             only,
             refresh: self.task.options.refresh,
             force: self.task.options.force,
+            history: self.task.options.force_sync_history,
         };
         let mut wanted = WantedVersions::collect(rule, &mut change.versions, &self.known.versions);
         let held = self.known.versions.iter().filter(|row| row.state == VersionState::Held).count();
@@ -253,6 +267,7 @@ impl Sync<'_> {
             self.upstream,
             self.urgency,
             &wanted.tarballs,
+            self.task.options.force_sync_history,
             |index, result| progress.settled(index, result),
         )
         .await?;
@@ -276,13 +291,14 @@ impl Sync<'_> {
         result: &Result<HeldTarball, TarballFailure>,
         summary: &mut SyncSummary,
     ) -> Option<String> {
+        let number = summary.versions_new + summary.versions_failed + 1;
         match result {
             Ok(held) => {
                 summary.versions_new += 1;
                 self.log.line(
                     "🎉",
                     format_args!(
-                        "{} {} bytes{}",
+                        "[{number}] Synced version {} success, {} bytes{}",
                         version.version,
                         held.location.length,
                         if held.fetched { "" } else { ", already here under the same digest" }
@@ -312,22 +328,13 @@ impl Sync<'_> {
         mut change: PackageChange,
         error: Option<&str>,
         failed_whole: bool,
-        summary: &SyncSummary,
     ) -> Result<Committed, JobError> {
-        self.log.line(
-            "🟢",
-            format_args!(
-                "updated {} versions, {} were here, {} failed, removed {} versions",
-                summary.versions_new,
-                summary.versions_here,
-                summary.versions_failed,
-                change.removed_versions.len()
-            ),
-        );
-        self.log.line(
-            "🔗",
-            format_args!("{}{}", self.upstream.settings().url, self.task.name.url_path()),
-        );
+        let (name, id) = (self.task.name.url_path(), self.task.id);
+        if !failed_whole {
+            self.log.line("🟢", format_args!("🟢🟢🟢🟢 {} 🟢🟢🟢🟢🟢", self.task.name));
+        }
+        self.log.line("📝", format_args!("Log URL: /-/package/{name}/syncs/{id}/log"));
+        self.log.line("🔗", format_args!("{}{name}", self.upstream.settings().url));
         let state = end_state(failed_whole);
         let log = self.log.take();
         change.task = Some(TaskEnd {
@@ -345,6 +352,48 @@ impl Sync<'_> {
         Ok(committed?)
     }
 
+    fn log_totals(&self, change: &PackageChange, summary: &SyncSummary) {
+        self.log.line(
+            "🟢",
+            format_args!(
+                "updated {} versions, removed {} versions, {} were here, {} failed",
+                summary.versions_new,
+                change.removed_versions.len(),
+                summary.versions_here,
+                summary.versions_failed,
+            ),
+        );
+    }
+
+    /// What a new document does to the dist-tags.
+    async fn log_tags(&self, change: &PackageChange) -> Result<(), StoreError> {
+        let Some(document) = &change.document else { return Ok(()) };
+        let before = match &self.known.row {
+            Some(row) => {
+                let name = row.name.clone();
+                let read =
+                    self.deps.store.read_here(move |rows| dist_tags::of_package(rows, &name));
+                read.await?
+            }
+            None => Vec::new(),
+        };
+        let changes = tags::changes(&before, &document.dist_tags);
+        if !changes.is_empty() {
+            let text = serde_json::to_string(&changes).unwrap_or_default();
+            self.log.line("🟢", format_args!("Synced {} tags: {text}", changes.len()));
+        }
+        Ok(())
+    }
+
+    /// Whether so much waits already that dependencies are left to whoever asks for them.
+    async fn queue_is_full(&self) -> bool {
+        let (registry, most) = (self.task.registry.clone(), self.deps.limits.high_water);
+        let read = self.deps.store.read_here(move |rows| {
+            tasks::has_waiting(rows, &registry, tasks::PRIORITY_DEPENDENCY, most)
+        });
+        most > 0 && read.await.unwrap_or(false)
+    }
+
     async fn enqueue_dependencies(&self, names: Vec<String>) {
         let tasks: Vec<_> = names
             .iter()
@@ -354,8 +403,26 @@ impl Sync<'_> {
         if tasks.is_empty() {
             return;
         }
-        if !matches!(self.deps.enqueue.send(EnqueueTasks { tasks }).await, Ok(Ok(_))) {
+        if self.queue_is_full().await {
+            let (left, most) = (tasks.len(), self.deps.limits.high_water);
+            let why = format_args!(
+                "{left} dependencies are left out: {most} tasks wait already (sync.high_water)"
+            );
+            self.log.line("⚠️", why);
+            return;
+        }
+        let ids: HashSet<TaskId> = tasks.iter().map(|task| task.id).collect();
+        let Ok(Ok(rows)) = self.deps.enqueue.send(EnqueueTasks { tasks }).await else {
             tracing::warn!(package.name = %self.task.name, "its dependencies were not queued");
+            return;
+        };
+        for row in rows {
+            let (name, id) = (&row.name, row.id);
+            if ids.contains(&id) {
+                self.log.line("📦", format_args!("Add dependency \"{name}\" sync task: {id}"));
+            } else {
+                self.log.line("📖", format_args!("Has dependency \"{name}\" sync task: {id}"));
+            }
         }
     }
 

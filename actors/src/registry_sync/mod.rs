@@ -13,6 +13,7 @@ mod job;
 mod messages;
 mod plan;
 mod settle;
+mod tags;
 mod tarballs;
 
 use std::collections::{HashMap, HashSet, VecDeque};

@@ -29,6 +29,8 @@ pub struct WantedRule<'a> {
     pub refresh: bool,
     /// Skipped versions are tried again.
     pub force: bool,
+    /// What is here is fetched again, too.
+    pub history: bool,
     /// What may be had at all.
     pub policy: &'a SyncPolicy,
 }
@@ -41,7 +43,7 @@ impl WantedRule<'_> {
         signature: Option<SignatureVerdict>,
     ) -> bool {
         let missing = match state {
-            VersionState::Held => false,
+            VersionState::Held => self.history,
             VersionState::Remote | VersionState::Failed => true,
             VersionState::Skipped => self.force,
         };
@@ -89,6 +91,9 @@ impl WantedVersions {
         settled: &mut Vec<VersionChange>,
         places: &mut HashMap<String, usize>,
     ) {
+        if change.state == VersionState::Held && change.tarball_url.is_none() {
+            return; // here, and nowhere to be had again
+        }
         let expected = change.expected.as_deref().map(ExpectedDigest::from_text);
         let (Some(Ok(expected)), Some(url)) = (expected, change.tarball_url.clone()) else {
             // the row says already why it cannot be checked
@@ -122,6 +127,8 @@ pub fn settle_version(change: &mut VersionChange, result: &Result<HeldTarball, T
             change.size_bytes = Some(held.location.length);
             change.reason = None;
         }
+        // fetched again without success: what is here was verified and stays
+        Err(_) if change.state == VersionState::Held => {}
         Err(failure) => {
             let skipped = matches!(failure, TarballFailure::TooLarge(_));
             change.state = if skipped { VersionState::Skipped } else { VersionState::Failed };

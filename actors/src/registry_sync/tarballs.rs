@@ -51,15 +51,16 @@ pub enum TarballFailure {
 /// Fetches every wanted tarball once, however many versions share it, and answers in any order
 /// with the index of the request.
 ///
-/// `settled` is called after each with its bytes.
+/// With `again` also what is here. `settled` is called after each with its bytes.
 pub async fn fetch_all(
     deps: &JobDeps,
     upstream: &Upstream,
     urgency: Urgency,
     wanted: &[WantedTarball],
+    again: bool,
     mut settled: impl FnMut(usize, &Result<HeldTarball, TarballFailure>),
 ) -> Result<Vec<Result<HeldTarball, TarballFailure>>, JobError> {
-    let here = already_here(deps, wanted).await?;
+    let here = if again { HashMap::new() } else { already_here(deps, wanted).await? };
     let mut results: Vec<Option<Result<HeldTarball, TarballFailure>>> = Vec::new();
     results.resize_with(wanted.len(), || None);
     let mut running = FuturesUnordered::new();

@@ -1,5 +1,6 @@
 //! The command line as a script sees it: exit codes, JSON, the words of the first run.
 
+mod block;
 mod first_run;
 mod refusals;
 mod results;

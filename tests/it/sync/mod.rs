@@ -8,6 +8,7 @@ mod budget;
 mod dependencies;
 mod digests;
 mod documents;
+mod history;
 mod removed;
 mod resume;
 mod tarballs;

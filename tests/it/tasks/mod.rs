@@ -253,7 +253,7 @@ async fn a_log_is_readable_while_its_task_runs_and_afterwards() {
     mirror.ended(rows[0].id).await;
     let whole = mirror.log(rows[0].id).await;
     assert!(whole.starts_with(running.lines().next().expect("a line")), "{whole}");
-    assert!(whole.contains("🎉 1.0.0"), "{whole}");
+    assert!(whole.contains("🎉 [1] Synced version 1.0.0 success"), "{whole}");
     for line in whole.lines() {
         assert!(line.starts_with("[20") && line.contains("Z] "), "{line}");
     }

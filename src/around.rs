@@ -67,11 +67,11 @@ impl Around {
         if !is_read {
             request.extensions_mut().insert(RequestId(id.clone()));
         }
-        let own_api = self.own_api || is_own_path(request.path());
         let line = self.app.settings.log_access.then(|| self.log_line(&request));
         if let Some(prefix) = self.app.bases.prefix() {
             strip_prefix(&mut request, prefix);
         }
+        let own_api = self.own_api || is_own_path(request.path());
         let answer = if *request.method() == Method::OPTIONS && !self.own_api {
             let answer = preflight(request.headers());
             Either::Left(ready(Ok(Ok(request.into_response(answer)))))

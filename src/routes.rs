@@ -61,6 +61,7 @@ pub fn owner(config: &mut ServiceConfig) {
     let api = web::scope(PREFIX)
         .service(read("/status", control::status::get_status))
         .service(read("/events", control::events::get_events))
+        .service(read("/missing", control::missing::get_missing))
         .service(read("/tasks", control::tasks::list_tasks))
         .service(read("/tasks/{id}", control::tasks::get_task))
         .service(read("/tasks/{id}/log", control::tasks::get_task_log))

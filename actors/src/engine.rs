@@ -15,6 +15,7 @@ use store::{Store, TaskState};
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, broadcast, oneshot};
 
+use crate::audit::{Audit, AuditDeps, StopAuditing};
 use crate::budget;
 use crate::changes_follower::{ChangesFollower, FollowDeps, StopFollowing};
 use crate::committer::{CommitError, Committer, Drain, Write};
@@ -72,6 +73,7 @@ pub(crate) struct Addresses {
     pub(crate) janitor: Addr<Janitor>,
     pub(crate) syncs: Vec<Addr<RegistrySync>>,
     pub(crate) followers: Vec<Addr<ChangesFollower>>,
+    pub(crate) audits: Vec<Addr<Audit>>,
 }
 
 /// What the actors share beside their addresses.
@@ -134,6 +136,9 @@ impl Engine {
         let addresses = self.handle.addresses();
         for follower in &addresses.followers {
             let _ = follower.send(StopFollowing).await;
+        }
+        for audit in &addresses.audits {
+            let _ = audit.send(StopAuditing).await;
         }
         for sync in &addresses.syncs {
             let _ = sync.send(StopClaiming { grace }).await;
@@ -253,7 +258,8 @@ fn start_actors(settings: &EngineSettings, common: &Common) -> Addresses {
     let syncs = start_syncs(settings, common, &committer, &queue, &rules);
     let janitor = start_janitor(settings, common, &committer, &syncs);
     let followers = start_followers(settings, common, &committer, &queue);
-    Addresses { rules, committer, queue, logs, janitor, syncs, followers }
+    let audits = start_audits(settings, common, &committer, &queue);
+    Addresses { rules, committer, queue, logs, janitor, syncs, followers, audits }
 }
 
 fn start_syncs(
@@ -331,6 +337,28 @@ fn write_rows(committer: &Addr<Committer>) -> WriteRows {
             write.send(Write { write: rows }).await.unwrap_or(Err(CommitError::Restarted))
         })
     })
+}
+
+fn start_audits(
+    settings: &EngineSettings,
+    common: &Common,
+    committer: &Addr<Committer>,
+    queue: &Addr<TaskQueue>,
+) -> Vec<Addr<Audit>> {
+    if !settings.work_on_tasks {
+        return Vec::new();
+    }
+    let deps = AuditDeps {
+        registry: Arc::from(DEFAULT_REGISTRY),
+        upstream: common.upstream.clone(),
+        store: common.store.clone(),
+        write: committer.clone().recipient(),
+        make: queue.clone().recipient(),
+        parking: common.parking.clone(),
+        settings: settings.audit.clone(),
+    };
+    let runtime = common.runtime.clone();
+    vec![Supervisor::start(move |_| Audit::new(deps, runtime))]
 }
 
 fn start_followers(

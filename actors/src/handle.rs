@@ -17,6 +17,7 @@ use store::{
 use tokio::sync::{broadcast, oneshot};
 
 use crate::attestations;
+use crate::audit::{DescribeAudit, LookNow};
 use crate::changes_follower::DescribeFollower;
 use crate::committer::{Commit, CommitError, DescribeCommitter, Write};
 use crate::engine::{Addresses, DEFAULT_REGISTRY, Parts};
@@ -180,6 +181,13 @@ impl EngineHandle {
         self.shared.parts.upstream.get()
     }
 
+    /// Looks now for what is missing, instead of when it is due to look again.
+    pub fn look_for_missing(&self) {
+        for audit in &self.addresses().audits {
+            let _ = audit.try_send(LookNow);
+        }
+    }
+
     /// Replaces the default upstream and goes on with what waits.
     ///
     /// # Errors
@@ -212,12 +220,17 @@ impl EngineHandle {
         for follower in &addresses.followers {
             followers.push(ask(follower, DescribeFollower).await?);
         }
+        let mut audits = Vec::with_capacity(addresses.audits.len());
+        for audit in &addresses.audits {
+            audits.push(ask(audit, DescribeAudit).await?);
+        }
         Ok(EngineStatus {
             tasks: self.store().read(tasks::counts).await?,
             alarms: self.store().read(alarms::count).await?,
             queue: ask(&addresses.queue, DescribeTaskQueue).await?,
             syncs,
             followers,
+            audits,
             committer: ask(&addresses.committer, DescribeCommitter).await?,
             logs: ask(&addresses.logs, DescribeLogWriter).await?,
             janitor: ask(&addresses.janitor, DescribeJanitor).await?,

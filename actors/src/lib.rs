@@ -9,6 +9,7 @@
 //! | [`changes_follower`] | reads the changes feed of one upstream into the queue |
 //! | [`committer`] | group commit, in front of [`metadata_writer`], the one writing connection |
 //! | [`log_writer`] | logs of running tasks |
+//! | [`audit`] | looks for what is missing: names, versions, silent takedowns |
 //! | [`janitor`] | free space, old tasks |
 //! | [`fetch_through`] | misses: what a reader asks for and is not here |
 //! | [`upstream`] | HTTP to registries; no actors |
@@ -29,6 +30,7 @@
 )]
 
 mod attestations;
+pub mod audit;
 mod budget;
 pub mod change_builder;
 pub mod changes_follower;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::audit::AuditSettings;
 use crate::changes_follower::FollowSettings;
 use crate::policy::SyncPolicy;
 use crate::upstream::{MAX_TARBALL_BYTES, UpstreamSettings};
@@ -36,6 +37,8 @@ pub struct EngineSettings {
     pub mirror_misses: bool,
     /// Whether and how changes feeds are followed.
     pub follow: FollowSettings,
+    /// How is looked for what is missing.
+    pub audit: AuditSettings,
     /// Whether tasks of the queue are worked on; a process that only serves does not.
     pub work_on_tasks: bool,
     /// Name of this process in leases, unique in a cluster.
@@ -58,6 +61,7 @@ impl Default for EngineSettings {
             policy: SyncPolicy::default(),
             mirror_misses: false,
             follow: FollowSettings::default(),
+            audit: AuditSettings::default(),
             work_on_tasks: true,
             worker_name: format!("{}-{}", std::process::id(), uuid::Uuid::now_v7().simple()),
         }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use store::tasks::TaskCounts;
 
+use crate::audit::AuditStatus;
 use crate::changes_follower::FollowerStatus;
 use crate::committer::CommitterStatus;
 use crate::janitor::JanitorStatus;
@@ -21,6 +22,8 @@ pub struct EngineStatus {
     pub syncs: Vec<RegistrySyncStatus>,
     /// One entry per followed changes feed.
     pub followers: Vec<FollowerStatus>,
+    /// What is missing, one entry per upstream registry.
+    pub audits: Vec<AuditStatus>,
     /// The committer.
     pub committer: CommitterStatus,
     /// The log writer.

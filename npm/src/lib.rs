@@ -26,6 +26,7 @@ pub mod integrity;
 mod json;
 pub mod manifest;
 pub mod name;
+pub mod name_list;
 pub mod packument;
 pub mod path;
 pub mod render;
@@ -40,6 +41,7 @@ pub use integrity::{
 };
 pub use manifest::{ManifestDigest, VersionFacts};
 pub use name::{NameError, PackageName};
+pub use name_list::{NameListError, parse_name_list};
 pub use packument::{PackumentScan, PackumentShape, ScanError, VersionEntry};
 pub use path::PackagePath;
 pub use render::{

@@ -14,6 +14,7 @@ use super::{
     gc::GcArguments,
     help::HelpArguments,
     man::ManArguments,
+    missing::MissingArguments,
     output::{ColourChoice, Output, ProgressChoice},
     serve::ServeArguments,
     sync::SyncArguments,
@@ -132,6 +133,8 @@ pub enum Command {
     Sync(SyncArguments),
     /// What is here, what runs, what waits
     Status,
+    /// What upstream has and this mirror does not, and why
+    Missing(MissingArguments),
     /// Look at sync tasks, retry and cancel them
     #[command(subcommand)]
     Task(TaskCommand),

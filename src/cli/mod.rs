@@ -14,6 +14,7 @@ mod help;
 mod log_stream;
 mod long;
 mod man;
+mod missing;
 mod open;
 pub mod output;
 mod ports;
@@ -67,6 +68,7 @@ fn run(cli: &Cli, output: &Output, started: Instant) -> Outcome {
         Command::Serve(arguments) => serve::run(arguments, global, output, started),
         Command::Sync(arguments) => sync::run(arguments, global, output),
         Command::Status => status::run(global, output),
+        Command::Missing(arguments) => missing::run(arguments, global, output),
         Command::Task(command) => task::run(command, global, output),
         Command::Block(command) => block::run(command, global, output),
         Command::Verify(arguments) => verify::run(arguments, global, output),
@@ -151,6 +153,7 @@ mod tests {
             "espejo sync -",
             "espejo task list --state error",
             "espejo task log --follow 0199c5d2-7b1e-7c44-9f0a-000000000000",
+            "espejo missing --why never-fetched --limit 5 --after 0||",
             "espejo verify --sample 5%",
             "espejo verify --repair lamp@0.3.1 @garden/ui@2.0.0",
             "espejo verify --repair",

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use actors::{EngineSettings, upstream::UpstreamSettings};
+use actors::{EngineSettings, audit::AuditSettings, upstream::UpstreamSettings};
 use store::{
     CommitBatch, DatabaseSettings, FolderLock, Store, StoreError, StoreSettings, WriteFn,
     blobs::{BlobSettings, S3Settings},
@@ -145,6 +145,13 @@ pub fn engine_settings(config: &Config, upstream: Option<UpstreamSettings>) -> E
         high_water: config.sync.high_water,
         policy: config.sync.policy.clone(),
         mirror_misses: config.sync.mode == "all",
+        audit: AuditSettings {
+            wants_all: config.sync.mode == "all",
+            sweep: config.sync.sweep,
+            sweep_without_feed: config.sync.sweep_without_feed,
+            names_every: config.sync.compare_names,
+            ..AuditSettings::default()
+        },
         ..EngineSettings::default()
     }
 }

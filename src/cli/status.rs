@@ -4,6 +4,7 @@ use std::path::Path;
 
 use actors::{
     EngineStatus,
+    audit::AuditStatus,
     changes_follower::{FollowState, FollowerStatus},
 };
 use serde_json::json;
@@ -77,6 +78,9 @@ fn engine_lines(engine: &EngineStatus, store: &StoreCounts, config: &Config, out
     for follower in &engine.followers {
         output.line(feed_line(follower));
     }
+    for audit in &engine.audits {
+        missing_line(audit, output);
+    }
     if let Some(reason) = &engine.parked {
         output.line(format_args!("paused     fetching only, serving goes on: {reason}"));
     }
@@ -112,6 +116,41 @@ fn feed_line(feed: &FollowerStatus) -> String {
 fn budget(budget: &actors::upstream::BudgetStatus) -> String {
     let (used, most) = (text::count(budget.used), text::count(budget.most));
     format!(", {used} of {most} requests of {}", budget.month)
+}
+
+/// What is missing, and how far the list of names was compared while that goes on.
+fn missing_line(audit: &AuditStatus, output: &Output) {
+    if audit.counted_at_ms == 0 {
+        return;
+    }
+    let gaps = &audit.gaps;
+    let parts = [
+        (gaps.names_never_fetched, "packages never fetched"),
+        (gaps.names_waiting, "packages waiting"),
+        (gaps.names_failed, "packages failed"),
+        (gaps.versions_never_fetched, "versions never fetched"),
+        (gaps.versions_failed, "versions failed"),
+        (gaps.versions_skipped, "versions skipped"),
+    ];
+    let parts = parts.iter().filter(|(count, _)| *count > 0);
+    let parts: Vec<_> = parts
+        .map(|(count, what)| format!("{} {what}", text::count(count.unsigned_abs())))
+        .collect();
+    let gone = gaps.names_gone.saturating_add(gaps.versions_gone);
+    let gone = match gone {
+        0 => String::new(),
+        gone => format!("; {} here are gone upstream", text::count(gone.unsigned_abs())),
+    };
+    let names = match (&audit.names.problem, audit.names.running) {
+        (Some(problem), _) => format!("; list of names: {problem}"),
+        (None, true) => {
+            format!("; {} names compared so far", text::count(audit.names.names.unsigned_abs()))
+        }
+        (None, false) => String::new(),
+    };
+    let missing = if parts.is_empty() { "nothing known".into() } else { parts.join(", ") };
+    let see = if parts.is_empty() { "" } else { "      see: espejo missing" };
+    output.line(format_args!("missing    {missing}{gone}{names}{see}"));
 }
 
 fn breaker(state: actors::upstream::BreakerState, opens_in_ms: Option<u64>) -> String {

@@ -187,6 +187,24 @@ pub const SETTINGS: &[Setting] = &[
         "an older document is served at once and checked in the background",
     ),
     setting(
+        "sync.sweep",
+        Kind::Duration,
+        "30d",
+        "every package here is asked for anew in this time, those read here in a quarter; 0s: never",
+    ),
+    setting(
+        "sync.sweep_without_feed",
+        Kind::Duration,
+        "1d",
+        "without a changes feed every package here is checked in this time; 0s: never",
+    ),
+    setting(
+        "sync.compare_names",
+        Kind::Duration,
+        "7d",
+        "how often the upstream's list of names is compared with what is here; 0s: never",
+    ),
+    setting(
         "sync.negative_for",
         Kind::Duration,
         "10s",

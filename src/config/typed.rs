@@ -63,6 +63,12 @@ pub struct SyncConfig {
     pub on_miss: String,
     /// Age below which a document is served without asking.
     pub fresh_for: Duration,
+    /// Time in which every package is asked for anew; zero = never.
+    pub sweep: Duration,
+    /// Time in which every package is checked without a feed; zero = never.
+    pub sweep_without_feed: Duration,
+    /// How often the list of names is compared; zero = never.
+    pub compare_names: Duration,
     /// How long a 404 of the upstream is believed.
     pub negative_for: Duration,
     /// Waiting tasks at which dependencies are left out; 0 = no limit.
@@ -337,6 +343,9 @@ impl Reader<'_> {
             max_tarball_bytes: self.with("sync.max_tarball", value::parse_size)?,
             on_miss: self.text("sync.on_miss"),
             fresh_for: self.with("sync.fresh_for", value::parse_duration)?,
+            sweep: self.with("sync.sweep", value::parse_duration)?,
+            sweep_without_feed: self.with("sync.sweep_without_feed", value::parse_duration)?,
+            compare_names: self.with("sync.compare_names", value::parse_duration)?,
             negative_for: self.with("sync.negative_for", value::parse_duration)?,
             high_water: self.count("sync.high_water")?,
             policy: SyncPolicy {

@@ -8,6 +8,7 @@
 
 use actors::EngineEvent;
 use serde::{Deserialize, Serialize};
+use store::completeness::{Gap, Why};
 use store::{TaskId, TaskState};
 
 /// Path under which the control socket answers.
@@ -204,6 +205,28 @@ pub struct BlockAnswer {
 pub struct DoneAnswer {
     /// Whether something changed: false when the task was in no state for it.
     pub ok: bool,
+}
+
+/// Query of `GET missing`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MissingQuery {
+    /// Only what is missing for this reason.
+    pub why: Option<Why>,
+    /// At most this many rows, 1 to 1,000; 100 when left out.
+    pub limit: Option<i64>,
+    /// The `next` of the page before.
+    pub after: Option<String>,
+}
+
+/// `GET missing?why=&limit=&after=`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingAnswer {
+    /// What is not here, or not upstream.
+    pub missing: Vec<Gap>,
+    /// Where the next page begins; none at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// One line of `GET events`.

@@ -8,6 +8,7 @@ pub mod blocks;
 pub mod body;
 pub mod events;
 pub mod messages;
+pub mod missing;
 pub mod operations;
 pub mod socket;
 pub mod status;

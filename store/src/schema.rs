@@ -255,4 +255,42 @@ diesel::allow_tables_to_appear_in_same_query!(
     kept_answers,
     blocks,
     request_budgets,
+    reconciliations,
+    missing_names,
+    sweeps,
 );
+
+diesel::table! {
+    reconciliations (registry) {
+        registry -> Text,
+        url -> Text,
+        epoch -> BigInt,
+        after_name -> Nullable<Text>,
+        began_at_ms -> BigInt,
+        ended_at_ms -> Nullable<BigInt>,
+        names -> BigInt,
+        missing -> BigInt,
+        absent -> BigInt,
+    }
+}
+
+diesel::table! {
+    missing_names (registry, name) {
+        registry -> Text,
+        name -> Text,
+        seen_at_ms -> BigInt,
+        queued_at_ms -> Nullable<BigInt>,
+        reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    sweeps (registry, lane) {
+        registry -> Text,
+        lane -> Text,
+        after_id -> BigInt,
+        began_at_ms -> BigInt,
+        total -> BigInt,
+        done -> BigInt,
+    }
+}

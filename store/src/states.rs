@@ -93,6 +93,12 @@ text_states! {
 }
 
 impl PackageStatus {
+    /// Followers are told that it is gone: there is no document with versions any more.
+    #[must_use]
+    pub fn is_gone(self) -> bool {
+        self == Self::Unpublished || self == Self::Emptied || self.is_absent()
+    }
+
     /// Upstream says that there is no such package: readers are told the same.
     #[must_use]
     pub fn is_absent(self) -> bool {

@@ -11,12 +11,14 @@
     reason = "tests fail by panicking"
 )]
 
+mod chain;
 mod changes;
 mod cli;
 mod clients;
 mod feed;
 mod harness;
 mod miss;
+mod missing;
 mod recovery;
 mod removed;
 mod serve;

@@ -6,6 +6,7 @@
 //! registry syncs.
 
 mod feed;
+mod make;
 mod messages;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use store::{AnyConnection, StoreError, TaskId, tasks};
 use tokio::sync::oneshot;
 
 pub use self::feed::{RecheckPackages, TakeFeedPage};
+pub use self::make::{MakeFn, MakeTasks};
 pub use self::messages::{
     CancelJob, CancelTask, ClaimTasks, ClaimThese, DescribeTaskQueue, EnqueueTasks, GiveBackTasks,
     RegisterPuller, ReleaseUnstarted, RenewLeases, RetryTask, RunSoon, SettleTask, TaskQueueStatus,

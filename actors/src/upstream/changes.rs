@@ -80,7 +80,7 @@ pub(super) async fn head(
 ) -> Result<Option<Seq>, UpstreamError> {
     let mut answer = Ok(None);
     for url in &feed.heads {
-        answer = match get(client, url).await {
+        answer = match get(client, url, Urgency::Feed).await {
             Ok(body) => Ok(update_seq(&body)),
             Err(UpstreamError::NotFound | UpstreamError::BadBody(_)) => Ok(None),
             Err(failure) => Err(failure),
@@ -102,17 +102,22 @@ pub(super) async fn page(
     let mut url = feed.changes.clone();
     let limit = limit.clamp(1, MAX_PAGE_ROWS);
     url.set_query(Some(&format!("since={since}&limit={limit}")));
-    let body = get(client, &url).await?;
+    let body = get(client, &url, Urgency::Feed).await?;
     in_place(body.len(), || ChangesPage::parse(&body))
         .map_err(|error| UpstreamError::BadBody(error.to_string()))
 }
 
-async fn get(client: &Client, url: &Url) -> Result<Bytes, UpstreamError> {
+/// A JSON answer of the feed's host.
+pub(super) async fn get(
+    client: &Client,
+    url: &Url,
+    urgency: Urgency,
+) -> Result<Bytes, UpstreamError> {
     let mut headers = HeaderMap::with_capacity(4);
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
     headers.insert(OPT_IN, HeaderValue::from_static("true"));
-    let response = client.get(Kind::Document, url, &headers, Urgency::Feed).await?;
+    let response = client.get(Kind::Document, url, &headers, urgency).await?;
     let coding = Coding::of(response.headers().get(CONTENT_ENCODING).map(HeaderValue::as_bytes))?;
     let read = async {
         let mut body = Body::new(client, Kind::Document, response)?;

@@ -19,6 +19,7 @@ mod decode;
 mod error;
 mod lane;
 mod limiter;
+mod names;
 mod packument;
 mod redirect;
 mod resume;
@@ -49,6 +50,7 @@ pub use client::Probe;
 pub(crate) use decode::inflate_stored as inflate;
 pub use error::UpstreamError;
 pub use lane::{FREE_BODY_BYTES, LargeLane, in_place};
+pub use names::list_address;
 pub use packument::{FetchedDocument, PackumentAnswer};
 pub use retry::{RetryPolicy, Schedule};
 pub use settings::{MAX_DOCUMENT_BYTES, MAX_TARBALL_BYTES, MinimumPace, UpstreamSettings};
@@ -225,6 +227,14 @@ impl Upstream {
         limit: u32,
     ) -> Result<ChangesPage, UpstreamError> {
         changes::page(&self.client, feed, since, limit).await
+    }
+
+    /// The names behind `after` in an upstream's list of names, a page of them.
+    ///
+    /// # Errors
+    /// See [`UpstreamError`]; passing failures are repeated.
+    pub async fn names(&self, list: &Url, after: &str) -> Result<Vec<String>, UpstreamError> {
+        self.retrying(Urgency::Sweep, || names::page(&self.client, list, after)).await
     }
 
     /// The lane bodies over [`FREE_BODY_BYTES`] take, two at a time.

@@ -8,7 +8,7 @@ use crate::dialect::{RowsStatement, Value};
 use crate::dist_tags::NewTags;
 use crate::schema::packages;
 use crate::states::{Keeping, PackageStatus};
-use crate::{AnyConnection, StoreError};
+use crate::{AnyConnection, StoreError, missing_names};
 
 /// A package's columns in the order of the table.
 #[derive(Clone, PartialEq, Eq, Debug, diesel::Queryable)]
@@ -131,7 +131,7 @@ impl<'a> Plan<'a> {
         is_news.then(|| News {
             index: self.index,
             rev: rev(&self.row),
-            deleted: self.row.status == PackageStatus::Unpublished.as_str(),
+            deleted: PackageStatus::from_text(&self.row.status).is_ok_and(PackageStatus::is_gone),
         })
     }
 
@@ -255,6 +255,10 @@ pub(super) fn save(
     let fresh: Vec<_> = plans.iter().filter(|plan| plan.fresh).flat_map(Plan::values).collect();
     let mut ids: Vec<(i64, String)> = INSERT.load::<(BigInt, Text), _>(connection, &fresh)?;
     ids.sort_unstable_by(|a, b| a.1.cmp(&b.1));
+    let arrived = plans.iter().filter(|plan| plan.fresh);
+    let arrived: Vec<_> =
+        arrived.map(|plan| (plan.row.registry.as_str(), plan.row.name.as_str())).collect();
+    missing_names::arrived(connection, &arrived)?;
     let mut lost = Vec::new();
     plans.retain_mut(|plan| {
         if !plan.fresh {

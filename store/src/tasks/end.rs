@@ -10,7 +10,7 @@ use super::row::{TaskRow, without_nul};
 use crate::change::{TaskEnd, TaskId};
 use crate::dialect::{self, RowsStatement, Value};
 use crate::schema::{task_logs, tasks};
-use crate::{AnyConnection, StoreError, TaskState};
+use crate::{AnyConnection, StoreError, TaskState, missing_names};
 
 const FINISH: RowsStatement = RowsStatement {
     head: "UPDATE tasks SET state = ended.column2, error = ended.column3, \
@@ -48,6 +48,9 @@ pub(crate) fn finish_many(
         ]
     });
     FINISH.execute(connection, &values.collect::<Vec<_>>())?;
+    let failed = ends.iter().zip(&texts).filter(|(end, _)| end.state == TaskState::Error);
+    let failed = failed.map(|(_, (id, error))| (id.as_str(), error.as_deref()));
+    missing_names::note_failures(connection, failed)?;
     let chunks: Vec<_> = ends.iter().map(|end| (end.id, end.log.as_str())).collect();
     logs::append_logs(connection, &chunks)
 }

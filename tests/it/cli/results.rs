@@ -232,3 +232,29 @@ fn settings_are_shown_with_their_source_and_the_written_file_changes_nothing() {
         changed.json().as_array().expect("rows").iter().map(|row| row["key"].clone()).collect();
     assert_eq!(keys, ["sync.mode", "storage.path"], "the written file changes nothing");
 }
+
+#[test]
+fn what_is_missing_is_listed_with_its_reason() {
+    let (upstream, _folder, espejo) = setting();
+    let nothing = espejo.run(&["missing"]).expect(0);
+    assert_eq!(nothing.stdout.trim(), "Nothing is missing that this mirror knows of.");
+    upstream.fail("/lamp/-/lamp-1.1.0.tgz", 404, usize::MAX);
+    espejo.run(&["sync", "--upstream", &upstream.url(), "lamp"]);
+    let table = espejo.run(&["missing"]).expect(0).stdout;
+    assert!(table.contains("lamp") && table.contains("1.1.0") && table.contains("404"), "{table}");
+    let ask = || {
+        let answer = espejo.run(&["missing", "--json", "--why", "failed", "--limit", "1"]);
+        answer.expect(0).json()
+    };
+    let alone = ask();
+    assert_eq!(alone["missing"][0]["version"], "1.1.0");
+    assert_eq!(alone["missing"][0]["why"], "failed");
+    let after = alone["next"].as_str().expect("a full page leads on").to_owned();
+    let end = espejo.run(&["missing", "--json", "--why", "failed", "--after", &after]);
+    assert_eq!(end.expect(0).json(), serde_json::json!({ "missing": [] }));
+    espejo.run(&["missing", "--after", "nowhere"]).expect(2);
+    // The same through a running server.
+    let _serving = espejo.serve(&upstream.url());
+    assert_eq!(ask(), alone);
+    espejo.run(&["missing", "--after", "nowhere"]).expect(2);
+}

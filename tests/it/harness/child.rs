@@ -103,6 +103,9 @@ impl Finished {
     }
 }
 
+/// Where a server takes a free port.
+const ANY_PORT: &str = "127.0.0.1:0";
+
 /// A running `espejo serve`; killed with its value.
 pub struct Serving {
     child: Child,
@@ -112,16 +115,22 @@ pub struct Serving {
 impl Espejo {
     /// Starts `serve` on a free port in front of an upstream and waits until it is ready.
     pub fn serve(&self, upstream: &str) -> Serving {
-        self.serve_to(Stdio::null(), &["--upstream", upstream])
+        self.serve_to(Stdio::null(), ANY_PORT, &["--upstream", upstream])
+    }
+
+    /// The same on this address: another run had it.
+    pub fn serve_at(&self, listen: SocketAddr, upstream: &str) -> Serving {
+        self.serve_to(Stdio::null(), &listen.to_string(), &["--upstream", upstream])
     }
 
     /// The same with other arguments, and what it logs in a file.
     pub fn serve_logging_to(&self, log: &Path, arguments: &[&str]) -> Serving {
-        self.serve_to(std::fs::File::create(log).expect("a file").into(), arguments)
+        let log = std::fs::File::create(log).expect("a file");
+        self.serve_to(log.into(), ANY_PORT, arguments)
     }
 
-    fn serve_to(&self, log: Stdio, more: &[&str]) -> Serving {
-        let mut arguments = vec!["serve", "--listen", "127.0.0.1:0"];
+    fn serve_to(&self, log: Stdio, listen: &str, more: &[&str]) -> Serving {
+        let mut arguments = vec!["serve", "--listen", listen];
         arguments.extend(more);
         let mut command = self.command(&arguments);
         command.env("ESPEJO_OPS_LISTEN", "").stderr(log);
@@ -150,6 +159,22 @@ impl Serving {
     /// A GET.
     pub fn get(&self, target: &str) -> Request {
         Request::new(self.address, "GET", target)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its base address without a trailing slash.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Kills it and waits until it is gone.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("a running child");
+        self.wait();
     }
 
     /// Its process id.

@@ -11,7 +11,7 @@ mod signing;
 mod upstream;
 mod upstream_http;
 
-pub use child::{Espejo, Finished};
+pub use child::{Espejo, Finished, Serving};
 pub use client::{Answer, Request};
 pub use feed::{CHANGES, FakeFeed};
 pub use middle::{Proxy, TlsFront};

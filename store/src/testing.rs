@@ -78,6 +78,14 @@ impl TestStore {
         self.store.writer_blocking().unwrap()
     }
 
+    /// Waits until more than so many milliseconds have passed by the clock of the database.
+    pub fn wait_ms(&self, milliseconds: i64) {
+        let from = self.read(crate::dialect::now_ms);
+        while self.read(crate::dialect::now_ms) <= from + milliseconds {
+            std::thread::yield_now();
+        }
+    }
+
     /// Puts bytes and says where they went.
     pub fn put(&self, bytes: &str) -> (Sha512Digest, BlobLocation) {
         let digest = Sha512Digest::of(bytes.as_bytes());

@@ -80,7 +80,7 @@ fn a_later_round_tries_failures_again_and_forgets_what_upstream_dropped() {
         };
         test.write(|c| tasks::finish(c, &end));
         assert_eq!(test.write(|c| missing_names::queue(c, "default", 3)), 0);
-        std::thread::sleep(std::time::Duration::from_millis(2)); // a round takes its time
+        test.wait_ms(1); // a round takes its time
         round(&["x", "y"]);
         let gaps = test.read(completeness::count);
         assert_eq!((gaps.names_failed, gaps.names_waiting), (1, 1), "z is gone upstream as well");

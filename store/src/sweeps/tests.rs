@@ -2,8 +2,8 @@
 
 use super::{Lane, SweepRow, SweepStep, due, find, is_due, step};
 use crate::renderings::{self, Rendering, RenderingKey};
+use crate::tasks;
 use crate::testing::{TestStore, on_each_database};
-use crate::{dialect, tasks};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -38,13 +38,6 @@ fn a_round_is_spread_over_its_time() {
     assert_eq!(due(&SweepRow { total: 0, ..row }, 0, 5_000), 0);
 }
 
-/// Waits for a moment after `now` by the clock of the database.
-fn wait_past(test: &TestStore, now: i64) {
-    while test.read(dialect::now_ms) <= now {
-        std::thread::yield_now();
-    }
-}
-
 #[test]
 fn what_is_late_is_caught_up_in_steps_and_a_round_follows_when_its_time_is_up() {
     on_each_database(|test| {
@@ -55,7 +48,7 @@ fn what_is_late_is_caught_up_in_steps_and_a_round_follows_when_its_time_is_up() 
         assert_eq!(test.write(|c| step(c, &a_step(Lane::All, HOUR_MS, 10))), 0, "in due time");
         assert!(!test.read(|c| is_due(c, &a_step(Lane::All, HOUR_MS, 10))));
         // a round whose time is over, as if the mirror had been off for the whole of it
-        wait_past(test, test.read(dialect::now_ms) + 2);
+        test.wait_ms(2);
         assert_eq!(test.write(|c| step(c, &late)), 3);
         assert_eq!(test.write(|c| step(c, &late)), 2);
         let all: Vec<_> = (0..5).map(|number| (format!("p{number}"), true)).collect();
@@ -91,7 +84,7 @@ fn packages_that_are_read_have_a_round_of_their_own() {
         let whole_round = |lane| {
             let one = a_step(lane, 1, 10);
             test.write(|c| step(c, &one)); // begins
-            wait_past(test, test.read(dialect::now_ms) + 2);
+            test.wait_ms(2);
             test.write(|c| step(c, &one))
         };
         assert_eq!(whole_round(Lane::Read), 1);

@@ -25,7 +25,8 @@ fn program(folder: &Path) -> Espejo {
 /// third round on a version that is taken away.
 fn publish(round: usize, all: &mut BTreeMap<String, Package>) -> Vec<String> {
     let mut changed = Vec::new();
-    let new = if round % 2 == 0 { format!("@chain/p{round}") } else { format!("p{round}") };
+    let new =
+        if round.is_multiple_of(2) { format!("@chain/p{round}") } else { format!("p{round}") };
     all.insert(new.clone(), Package::new(&new).version("1.0.0").version("1.1.0"));
     changed.push(new);
     if let Some(name) = round.checked_sub(1).and_then(|back| all.keys().nth(back)).cloned() {
@@ -85,7 +86,7 @@ async fn a_mirror_of_a_mirror_ends_up_equal_under_publishing_and_kills() {
         }
         // killed in the middle of whatever they do; the first keeps its address, which is the
         // second one's upstream
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             second.kill();
             second = second_program.serve(&first.url());
         } else {

@@ -126,8 +126,8 @@ pub fn open_rows(config: &Config) -> Result<Option<Store>, Problem> {
 /// # Errors
 /// Those of the database.
 pub fn write_blocking(store: &Store, writes: Vec<WriteFn>) -> Result<(), Problem> {
-    let batch = CommitBatch { writes, changes: Vec::new() };
-    let outcome = store.writer_blocking().and_then(|mut writer| writer.commit_blocking(batch));
+    let mut batch = CommitBatch { writes, changes: Vec::new() };
+    let outcome = store.writer_blocking().and_then(|mut writer| writer.commit_blocking(&mut batch));
     let writes = outcome.map_err(Problem::from)?.writes;
     writes.into_iter().collect::<Result<(), StoreError>>().map_err(Problem::from)
 }

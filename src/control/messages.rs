@@ -4,7 +4,8 @@
 //! with one JSON document. `verify`, `gc` and `backup` take minutes, so they answer with
 //! JSON lines of [`OperationLine`], the last of which is a report or a failure; `events`
 //! answers with JSON lines of [`EventLine`] until the server stops, and the log of a task is
-//! followed as on the registry itself, as Server-Sent Events. Failures before the first line are the common error envelope, [`ErrorBody`].
+//! followed as on the registry itself, as Server-Sent Events. Failures before the first line
+//! are the common error envelope, [`ErrorBody`].
 
 use actors::EngineEvent;
 use serde::{Deserialize, Serialize};

@@ -118,9 +118,9 @@ fn commit_batch(criterion: &mut Criterion) {
                 let changes = (next - PACKAGES..next).map(package).collect();
                 CommitBatch { writes: Vec::new(), changes }
             },
-            |batch| {
+            |mut batch| {
                 let before = cpu_ns();
-                let outcome = writer.commit_blocking(batch).unwrap();
+                let outcome = writer.commit_blocking(&mut batch).unwrap();
                 cpu += cpu_ns() - before;
                 commits += 1;
                 assert!(outcome.changes.iter().all(Result::is_ok));
@@ -152,8 +152,8 @@ fn first_sync(criterion: &mut Criterion) {
             },
             |(mut writer, batches, folder)| {
                 let before = cpu_ns();
-                for batch in batches {
-                    writer.commit_blocking(batch).unwrap();
+                for mut batch in batches {
+                    writer.commit_blocking(&mut batch).unwrap();
                 }
                 cpu += cpu_ns() - before;
                 syncs += 1;

@@ -88,7 +88,7 @@ impl Following {
         let mut writer = store.writer_blocking().unwrap();
         for from in (0..here).step_by(5_000) {
             let changes = (from..(from + 5_000).min(here)).map(package).collect();
-            writer.commit_blocking(CommitBatch { writes: Vec::new(), changes }).unwrap();
+            writer.commit_blocking(&mut CommitBatch { writes: Vec::new(), changes }).unwrap();
         }
         let row = writer
             .write_blocking(|c| feeds::lease(c, "default", "bench", LEASE_MS, true))

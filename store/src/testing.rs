@@ -96,8 +96,8 @@ impl TestStore {
 
     /// Commits one change.
     pub fn commit(&self, change: PackageChange) -> Result<Committed, StoreError> {
-        let batch = CommitBatch { writes: Vec::new(), changes: vec![change] };
-        self.writer().commit_blocking(batch).unwrap().changes.remove(0)
+        let mut batch = CommitBatch { writes: Vec::new(), changes: vec![change] };
+        self.writer().commit_blocking(&mut batch).unwrap().changes.remove(0)
     }
 
     /// Runs one write that must succeed.

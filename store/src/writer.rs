@@ -9,7 +9,7 @@ use std::sync::Arc;
 use diesel::connection::SimpleConnection;
 
 use crate::blobs::BlobStore;
-use crate::change::{BatchOutcome, CommitBatch, PackageChange, WriteFn};
+use crate::change::{BatchOutcome, CommitBatch};
 use crate::connection::Opener;
 use crate::{AnyConnection, StoreError, commit, dialect, migrations};
 
@@ -41,22 +41,14 @@ impl StoreWriter {
 
     /// Makes blobs durable, then writes the batch in one transaction.
     ///
-    /// # Errors
-    /// The whole batch was rolled back. Errors that concern one part stand in the outcome instead.
-    pub fn commit_blocking(&mut self, batch: CommitBatch) -> Result<BatchOutcome, StoreError> {
-        self.commit_parts_blocking(batch.writes, &batch.changes)
-    }
-
-    /// As [`commit_blocking`](Self::commit_blocking) for a caller that keeps the changes, to repeat
-    /// them in smaller batches after an error.
+    /// The writes are used up; the changes stay with the caller, who may repeat them in smaller
+    /// batches after an error.
     ///
     /// # Errors
-    /// As [`commit_blocking`](Self::commit_blocking).
-    pub fn commit_parts_blocking(
-        &mut self,
-        writes: Vec<WriteFn>,
-        changes: &[PackageChange],
-    ) -> Result<BatchOutcome, StoreError> {
+    /// The whole batch was rolled back. Errors that concern one part stand in the outcome instead.
+    pub fn commit_blocking(&mut self, batch: &mut CommitBatch) -> Result<BatchOutcome, StoreError> {
+        let writes = std::mem::take(&mut batch.writes);
+        let changes = batch.changes.as_slice();
         self.blobs.flush_blocking()?;
         if writes.is_empty() && changes.is_empty() {
             return Ok(BatchOutcome { writes: Vec::new(), changes: Vec::new() });

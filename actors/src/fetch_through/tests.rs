@@ -194,8 +194,9 @@ fn committing(store: &Store, fails: Arc<AtomicBool>) -> CommitFn {
             if fails.load(Ordering::Relaxed) {
                 return Err(CommitError::DiskFull(String::from("no room for rows")));
             }
-            let batch = CommitBatch { writes: Vec::new(), changes: vec![change] };
-            let done = tokio::task::spawn_blocking(move || writer.lock().commit_blocking(batch));
+            let mut batch = CommitBatch { writes: Vec::new(), changes: vec![change] };
+            let done =
+                tokio::task::spawn_blocking(move || writer.lock().commit_blocking(&mut batch));
             let mut outcome = done.await.unwrap()?;
             outcome.changes.remove(0).map_err(CommitError::from)
         })

@@ -38,8 +38,7 @@ impl MetadataWriter {
     }
 
     fn write(&mut self, batch: &mut CommitBatch) -> Result<BatchOutcome, StoreError> {
-        let writes = std::mem::take(&mut batch.writes);
-        self.writer()?.commit_parts_blocking(writes, &batch.changes)
+        self.writer()?.commit_blocking(batch)
     }
 }
 

@@ -62,6 +62,9 @@ pub fn render_packument(
 }
 
 /// Renders one version; `None` when it is absent or hidden.
+///
+/// The full form of the version that `latest` means has the document's `readme`, which is that
+/// version's (wire contract, 7.3), unless it has one of its own.
 #[must_use]
 pub fn render_manifest(
     scan: &PackumentScan<'_>,
@@ -73,10 +76,25 @@ pub fn render_manifest(
     let addresses = Addresses::new(options);
     let mut out = Vec::with_capacity(entry.raw.get().len() + addresses.growth());
     match form {
-        PackumentForm::Full => splice::write_manifest(&mut out, entry, &addresses),
+        PackumentForm::Full => {
+            splice::write_manifest(&mut out, entry, &addresses);
+            if let Some(readme) = readme_of(scan, entry) {
+                splice::add_member(&mut out, "readme", readme);
+            }
+        }
         PackumentForm::Abbreviated => abbreviated::write_manifest(&mut out, entry, &addresses),
     }
     Some(out)
+}
+
+/// The readme of the document, where it is about this version and its manifest has none.
+fn readme_of<'a>(scan: &PackumentScan<'a>, entry: &VersionEntry<'a>) -> Option<&'a str> {
+    scan.dist_tags.iter().find(|(tag, version)| tag == "latest" && *version == entry.key)?;
+    let (_, readme) = scan.members.iter().find(|(key, _)| key == "readme")?;
+    let mut has_own = false;
+    // a raw version is an object, so reading it cannot fail
+    let _ = json::each_member(entry.raw.get(), |key, _| has_own |= key == "readme");
+    Some(readme.get()).filter(|_| !has_own)
 }
 
 /// A packument on its way out.

@@ -20,6 +20,17 @@ pub(super) fn write_manifest(out: &mut Vec<u8>, entry: &VersionEntry<'_>, addres
     edits.write(out, &entry.key, addresses);
 }
 
+/// Adds a member to the end of an object; `name` has nothing to escape, `value` is JSON.
+pub(super) fn add_member(object: &mut Vec<u8>, name: &str, value: &str) {
+    let Some(end) = object.iter().rposition(|byte| *byte == b'}') else { return };
+    object.truncate(end);
+    let is_empty = object.trim_ascii_end().ends_with(b"{");
+    let comma: &[u8] = if is_empty { b"" } else { b"," };
+    for part in [comma, b"\"", name.as_bytes(), b"\":", value.as_bytes(), b"}"] {
+        object.extend_from_slice(part);
+    }
+}
+
 /// Writes the value of `dist`.
 pub(super) fn write_dist(out: &mut Vec<u8>, dist: &str, version: &str, addresses: &Addresses) {
     let mut edits = Edits::new(dist);

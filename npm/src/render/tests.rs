@@ -230,8 +230,29 @@ fn one_version_is_rendered_alone() {
     assert_eq!(full["odd"]["dist"]["tarball"], "kept");
     let short = manifest("2.0.0", PackumentForm::Abbreviated).unwrap();
     assert_eq!((short.get("odd"), short.get("gypfile")), (None, None));
+    assert_eq!((full["readme"].as_str(), short.get("readme")), (Some("r \"\u{e9}\""), None));
+    let beta = manifest("3.0.0-b", PackumentForm::Full).unwrap();
+    assert_eq!(beta.get("readme"), None, "the document's readme is that of latest");
     assert_eq!(manifest("1.0.0", PackumentForm::Full), None, "hidden");
     assert_eq!(manifest("4.0.0", PackumentForm::Full), None, "absent");
+}
+
+#[test]
+fn a_manifest_keeps_its_own_readme_and_an_empty_one_can_take_one() {
+    let name = name("x");
+    let options = RenderOptions { name: &name, base_url: "https://m.example", hidden: SHOWN };
+    for (manifest, expected) in [
+        (r#"{"readme":"own"}"#, r#"{"readme":"own"}"#),
+        ("{ }", r#"{ "readme":"of the document"}"#),
+        (r#"{"a":"}"}"#, r#"{"a":"}","readme":"of the document"}"#),
+    ] {
+        let body = format!(
+            r#"{{"name":"x","dist-tags":{{"latest":"1.0.0"}},"versions":{{"1.0.0":{manifest}}},"readme":"of the document"}}"#
+        );
+        let scan = PackumentScan::parse(body.as_bytes()).unwrap();
+        let made = render_manifest(&scan, "1.0.0", PackumentForm::Full, &options).unwrap();
+        assert_eq!(String::from_utf8(made).unwrap(), expected);
+    }
 }
 
 #[test]

@@ -95,7 +95,7 @@ fn a_conflict_or_a_missing_blob_refuses_its_change_alone() {
         let unknown = test.change("d", Some(3), "d1");
         let good = test.change("e", None, "e1");
         let changes = vec![stale, dangling, unlisted, unknown, good];
-        let outcome = test.writer().commit_blocking(batch(changes)).unwrap().changes;
+        let outcome = test.writer().commit_blocking(&mut batch(changes)).unwrap().changes;
         assert!(
             matches!(&outcome[0], Err(StoreError::Conflict { expected: None, found: Some(1), .. })),
             "{outcome:?}"
@@ -167,7 +167,7 @@ fn a_failing_or_panicking_write_is_undone_alone() {
         ];
         let changes = vec![test.change("a", None, "a1")];
         let mut writer = test.writer();
-        let outcome = writer.commit_blocking(CommitBatch { writes, changes }).unwrap();
+        let outcome = writer.commit_blocking(&mut CommitBatch { writes, changes }).unwrap();
         let good: Vec<_> = outcome.writes.iter().map(Result::is_ok).collect();
         assert_eq!(good, [true, false, false, true, false]);
         assert!(outcome.changes[0].is_ok());
@@ -187,13 +187,13 @@ fn a_batch_that_fails_leaves_nothing() {
         ];
         let mut writer = test.writer();
         let changes = vec![test.change("a", None, "a1")];
-        let failed = writer.commit_blocking(CommitBatch { writes, changes: changes.clone() });
+        let failed = writer.commit_blocking(&mut CommitBatch { writes, changes: changes.clone() });
         assert!(matches!(failed, Err(StoreError::DiskFull(_))), "{failed:?}");
         assert_eq!(test.read(|c| settings::find(c, "key")), None);
         assert_eq!(test.read(packages::count), 0);
         assert_eq!(test.read(changes::last_seq), 0);
         assert_eq!(test.read(segments::all), []);
-        let again = writer.commit_blocking(batch(changes)).unwrap();
+        let again = writer.commit_blocking(&mut batch(changes)).unwrap();
         assert_eq!(again.changes[0].as_ref().unwrap().local_seq, 1);
         assert!(!test.read(segments::all).is_empty());
     });
@@ -348,7 +348,7 @@ fn two_tarballs_of_one_package_go_into_one_batch() {
                 ..bare_change("p", Some(1))
             }
         });
-        let outcome = test.writer().commit_blocking(batch(changes.into())).unwrap();
+        let outcome = test.writer().commit_blocking(&mut batch(changes.into())).unwrap();
         let seqs: Vec<_> =
             outcome.changes.iter().map(|one| one.as_ref().unwrap().local_seq).collect();
         assert_eq!(seqs, [2, 3]);
@@ -371,7 +371,7 @@ fn text_that_a_database_cannot_hold_is_refused_alone() {
         let mut lie = test.change("c", None, "c1");
         lie.versions = vec![crate::VersionChange { state: VersionState::Held, ..remote("1.0.0") }];
         let changes = vec![bad, bad_tag, lie, test.change("d", None, "d1")];
-        let outcome = test.writer().commit_blocking(batch(changes)).unwrap().changes;
+        let outcome = test.writer().commit_blocking(&mut batch(changes)).unwrap().changes;
         for refused in &outcome[..3] {
             assert!(matches!(refused, Err(StoreError::Invalid(_))), "{refused:?}");
         }
@@ -442,7 +442,7 @@ fn a_batch_of_any_size_is_stored_completely() {
             })
             .collect();
         let expected: usize = changes.iter().map(|change| change.versions.len()).sum();
-        let outcome = test.writer().commit_blocking(batch(changes)).unwrap().changes;
+        let outcome = test.writer().commit_blocking(&mut batch(changes)).unwrap().changes;
         let seqs: Vec<_> = outcome.iter().map(|one| one.as_ref().unwrap().local_seq).collect();
         assert_eq!(seqs, (1..=171).collect::<Vec<i64>>());
         let totals = test.read(packages::totals);
@@ -484,7 +484,7 @@ fn a_reader_that_continues_from_a_seq_misses_nothing() {
                         for number in 0..COMMITS {
                             let name = format!("p{writer}-{number}");
                             let change = bare_change(&name, None);
-                            let outcome = connection.commit_blocking(batch(vec![change]));
+                            let outcome = connection.commit_blocking(&mut batch(vec![change]));
                             outcome.unwrap().changes.remove(0).unwrap();
                         }
                     })

@@ -41,8 +41,8 @@ pub trait Writes {
 
 impl Writes for StoreWriter {
     fn write_blocking(&mut self, write: WriteFn) -> Result<(), StoreError> {
-        let batch = CommitBatch { writes: vec![write], changes: Vec::new() };
-        self.commit_blocking(batch)?.writes.into_iter().collect()
+        let mut batch = CommitBatch { writes: vec![write], changes: Vec::new() };
+        self.commit_blocking(&mut batch)?.writes.into_iter().collect()
     }
 }
 

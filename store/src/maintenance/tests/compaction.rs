@@ -142,8 +142,8 @@ fn a_change_that_names_a_place_in_a_segment_being_rewritten_is_refused() {
             writes += 1;
             if writes == 3 {
                 let changes = vec![pending.take().unwrap()];
-                let batch = CommitBatch { writes: Vec::new(), changes };
-                outcomes.extend(writer.commit_blocking(batch)?.changes);
+                let mut batch = CommitBatch { writes: Vec::new(), changes };
+                outcomes.extend(writer.commit_blocking(&mut batch)?.changes);
             }
             writer.write_blocking(Box::new(write))
         };

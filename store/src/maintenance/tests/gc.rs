@@ -54,8 +54,8 @@ fn a_blob_named_while_garbage_is_collected_stays() {
                     change.versions.push(crate::testing::held(&format!("1.0.{patch}"), *digest));
                 }
                 let changes = vec![change];
-                let batch = CommitBatch { writes: Vec::new(), changes };
-                writer.commit_blocking(batch)?.changes.remove(0)?;
+                let mut batch = CommitBatch { writes: Vec::new(), changes };
+                writer.commit_blocking(&mut batch)?.changes.remove(0)?;
             }
             writer.write_blocking(Box::new(write)).map(drop)
         };

@@ -37,9 +37,9 @@ fn hold(mirror: &TestStore, name: &str, tarballs: &[Bytes]) -> Vec<Sha512Digest>
 fn hold_in(store: &Store, name: &str, tarballs: &[Bytes]) -> Vec<Sha512Digest> {
     let change = holding(store, name, tarballs);
     let digests = change.versions.iter().filter_map(|version| version.blob).collect();
-    let batch = CommitBatch { writes: Vec::new(), changes: vec![change] };
+    let mut batch = CommitBatch { writes: Vec::new(), changes: vec![change] };
     let mut writer = store.writer_blocking().unwrap();
-    for committed in writer.commit_blocking(batch).unwrap().changes {
+    for committed in writer.commit_blocking(&mut batch).unwrap().changes {
         committed.unwrap();
     }
     digests

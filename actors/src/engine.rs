@@ -26,7 +26,9 @@ use crate::janitor::{Janitor, JanitorSettings, LookAtDisk};
 use crate::log_writer::{FlushLogs, LogWriter, TaskLogs};
 use crate::metadata_writer::MetadataWriter;
 use crate::parking::Parking;
-use crate::registry_sync::{JobDeps, JobLimits, QueueAddresses, RegistrySync, StopClaiming};
+use crate::registry_sync::{
+    JobDeps, JobLimits, QueueAddresses, RegistrySync, Staleness, StopClaiming,
+};
 use crate::rules::Rules;
 use crate::settings::EngineSettings;
 use crate::signing_keys::{SigningKeys, WriteRows};
@@ -317,6 +319,10 @@ fn job_deps(
             max_tarball_bytes: settings.max_tarball_bytes,
         },
         rules,
+        staleness: Arc::new(Staleness::new(
+            settings.follow.older_wait,
+            settings.follow.older_until,
+        )),
         runtime: common.runtime.clone(),
         panicked: Arc::new(AtomicU64::new(0)),
     }

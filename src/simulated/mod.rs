@@ -5,7 +5,7 @@
 //! engine in one process; for clean figures of CPU `espejo bench` gives it a process of its own.
 
 pub mod corpus;
-mod random;
+pub mod random;
 
 use std::{
     io,

@@ -35,6 +35,8 @@ pub struct PackageRow {
     pub validators: Validators,
     /// The current document; `None` when there never was one.
     pub document: Option<DocumentRef>,
+    /// Revision that the document says of itself.
+    pub upstream_rev: Option<String>,
     /// When upstream was asked last.
     pub checked_at_ms: i64,
     /// When the revision was raised last.
@@ -85,6 +87,7 @@ struct RawPackage {
     encoding: Option<String>,
     stored_bytes: Option<i64>,
     body_bytes: Option<i64>,
+    upstream_rev: Option<String>,
     checked_at_ms: i64,
     changed_at_ms: i64,
     gone_at_ms: Option<i64>,
@@ -109,6 +112,7 @@ macro_rules! selected {
                 packages::document_encoding,
                 packages::document_stored_bytes,
                 packages::document_body_bytes,
+                packages::upstream_rev,
                 packages::checked_at_ms,
                 packages::changed_at_ms,
                 packages::gone_at_ms,
@@ -128,6 +132,7 @@ fn row(raw: RawPackage) -> Result<PackageRow, StoreError> {
         revision: raw.revision,
         validators: Validators { etag: raw.etag, last_modified: raw.last_modified },
         document,
+        upstream_rev: raw.upstream_rev,
         checked_at_ms: raw.checked_at_ms,
         changed_at_ms: raw.changed_at_ms,
         gone_at_ms: raw.gone_at_ms,

@@ -40,6 +40,10 @@ pub struct FollowSettings {
     pub first_retry: Duration,
     /// Longest such wait, unless the upstream asks for more; also the wait where a feed is none.
     pub longest_retry: Duration,
+    /// First wait before a document older than the feed's row is asked for again.
+    pub older_wait: Duration,
+    /// Until a row is so old: then the document is taken as it is.
+    pub older_until: Duration,
     /// How long a follower that died keeps others of its cluster waiting.
     pub lease: Duration,
 }
@@ -58,6 +62,9 @@ impl Default for FollowSettings {
             room_every: Duration::from_secs(1),
             first_retry: Duration::from_secs(1),
             longest_retry: Duration::from_secs(5 * 60),
+            older_wait: Duration::from_secs(30),
+            // lags of an hour and a half were seen
+            older_until: Duration::from_secs(2 * 3600),
             lease: Duration::from_secs(60),
         }
     }

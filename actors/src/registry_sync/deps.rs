@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, broadcast};
 use tokio::task::AbortHandle;
 
-use super::{JobEnd, JobEnded, settle};
+use super::{JobEnd, JobEnded, Staleness, settle};
 use crate::committer::Commit;
 use crate::credit::ByteCredits;
 use crate::events::EngineEvent;
@@ -61,6 +61,8 @@ pub struct JobDeps {
     pub events: broadcast::Sender<EngineEvent>,
     /// Bounds of one job.
     pub limits: JobLimits,
+    /// How long caches in front of the upstream are waited for.
+    pub staleness: Arc<Staleness>,
     /// What is accepted of a document.
     pub rules: Rules,
     /// The engine's own runtime.

@@ -93,11 +93,14 @@ async fn try_sync(deps: &JobDeps, task: &TaskRow, log: &TaskLog) -> JobResult {
     if task.options.sync_download_data {
         log.line("⚠️", "syncDownloadData: no source of download counts is configured");
     }
-    let validators = match task.options.force || task.options.force_sync_history {
+    let options = &task.options;
+    let unconditional = options.force || options.force_sync_history;
+    let validators = match unconditional || deps.staleness.is_last(task) {
         true => Validators::default(),
         false => deps.rules.validators(&known),
     };
-    let sync = Sync { deps, task, log, upstream: &upstream, urgency, known: &known };
+    let mut sync =
+        Sync { deps, task, log, upstream: &upstream, urgency, known: &known, older: None };
     let answer = match upstream.packument(&task.name, &validators, urgency).await {
         Ok(answer) => answer,
         Err(error) => return sync.without_document(error).await,
@@ -106,6 +109,8 @@ async fn try_sync(deps: &JobDeps, task: &TaskRow, log: &TaskLog) -> JobResult {
     let mut change = match answer {
         PackumentAnswer::NotModified { validators } => {
             log.line("🟢", "HTTP 304, the document is unchanged");
+            let held = known.row.as_ref().and_then(|row| row.upstream_rev.as_deref());
+            sync.older = deps.staleness.judge(task, held);
             known.touched(validators, "sync")
         }
         PackumentAnswer::Found(mut fetched) => {
@@ -119,6 +124,7 @@ async fn try_sync(deps: &JobDeps, task: &TaskRow, log: &TaskLog) -> JobResult {
             );
             let mut plan = deps.rules.plan(&upstream, &known, &mut fetched).await?;
             sync.log_plan(&plan);
+            sync.older = deps.staleness.judge(task, plan.upstream_rev.as_deref());
             dependencies = std::mem::take(&mut plan.dependencies);
             known.with_document(&deps.store, fetched, plan, "sync").await?
         }
@@ -153,6 +159,8 @@ struct Sync<'a> {
     upstream: &'a Upstream,
     urgency: Urgency,
     known: &'a Known,
+    /// The document is not the last word: it is taken, and the task goes on later.
+    older: Option<JobError>,
 }
 
 impl Sync<'_> {
@@ -161,7 +169,7 @@ impl Sync<'_> {
         let policy = &self.deps.rules.policy;
         let Some(status) = removal::absent_status(&error) else { return Err(error.into()) };
         match removal::absent(self.known, policy, status) {
-            None => Err(error.into()),
+            None => Err(self.deps.staleness.judge_failure(self.task, error).into()),
             Some(Absence::Noted { change, decided_at_ms }) => {
                 let sent = self.deps.commit.send(Commit { change }).await;
                 sent.unwrap_or(Err(CommitError::Restarted)).map_err(JobError::Commit)?;
@@ -185,7 +193,7 @@ impl Sync<'_> {
         Ok(Synced { state: TaskState::Success, summary, error: None })
     }
 
-    async fn finish(&self, mut change: PackageChange, dependencies: Vec<String>) -> JobResult {
+    async fn finish(mut self, mut change: PackageChange, dependencies: Vec<String>) -> JobResult {
         let mut summary = SyncSummary::default();
         let error = self.fetch_tarballs(&mut change, &mut summary).await;
         let error = error.map_err(|error| JobFailure { error, summary: summary.clone() })?;
@@ -198,6 +206,9 @@ impl Sync<'_> {
         let failed_whole = error.is_some() && summary.versions_new + summary.versions_here == 0;
         let committed = self.commit(change, error.as_deref(), failed_whole).await;
         committed.map_err(|error| JobFailure { error, summary: summary.clone() })?;
+        if let Some(error) = self.older.take() {
+            return Err(JobFailure { error, summary });
+        }
         Ok(Synced { state: end_state(failed_whole), summary, error })
     }
 
@@ -330,14 +341,16 @@ impl Sync<'_> {
         failed_whole: bool,
     ) -> Result<Committed, JobError> {
         let (name, id) = (self.task.name.url_path(), self.task.id);
-        if !failed_whole {
+        let ends = self.older.is_none();
+        if !failed_whole && ends {
             self.log.line("🟢", format_args!("🟢🟢🟢🟢 {} 🟢🟢🟢🟢🟢", self.task.name));
         }
         self.log.line("📝", format_args!("Log URL: /-/package/{name}/syncs/{id}/log"));
         self.log.line("🔗", format_args!("{}{name}", self.upstream.settings().url));
         let state = end_state(failed_whole);
-        let log = self.log.take();
-        change.task = Some(TaskEnd {
+        // a task that goes on later keeps its log for then
+        let log = if ends { self.log.take() } else { String::new() };
+        change.task = ends.then(|| TaskEnd {
             id: self.task.id,
             state,
             error: error.map(str::to_owned),

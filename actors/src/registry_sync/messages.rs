@@ -62,6 +62,8 @@ pub struct RegistrySyncStatus {
     pub later: u64,
     /// Jobs that panicked.
     pub panics: u64,
+    /// Documents asked for again because the feed told of a newer one.
+    pub asked_again: u64,
     /// Restarts of the actor.
     pub restarts: u32,
     /// The client of this registry; absent while no upstream is known.

@@ -13,6 +13,7 @@ mod job;
 mod messages;
 mod plan;
 mod settle;
+mod staleness;
 mod tags;
 mod tarballs;
 
@@ -33,6 +34,7 @@ pub use self::deps::{JobDeps, JobLimits};
 pub use self::messages::{
     DescribeRegistrySync, JobEnd, JobEnded, RegistrySyncStatus, StopClaiming,
 };
+pub use self::staleness::Staleness;
 use crate::committer::CommitError;
 use crate::supervision::{RestartBackoff, guarded};
 use crate::task_queue::{
@@ -448,6 +450,7 @@ impl Handler<DescribeRegistrySync> for RegistrySync {
             ready: self.ready.len(),
             running: self.running.len(),
             workers: self.workers,
+            asked_again: self.deps.staleness.asked_again(),
             panics: self.deps.panics(),
             upstream: self.deps.upstream().map(|upstream| upstream.describe()),
             ..self.status.clone()

@@ -50,6 +50,26 @@ pub enum JobError {
     /// The store could not be read or written.
     #[error("{0}")]
     Store(#[from] StoreError),
+    /// A cache gave a document from before the change that the feed told of.
+    #[error(
+        "the document is older than the feed says (revision {found}, not {wanted}); asked again \
+         in {} s",
+        .wait.as_secs()
+    )]
+    Older {
+        /// Its revision.
+        found: u64,
+        /// That of the feed's row.
+        wanted: u64,
+        /// When to ask again.
+        wait: Duration,
+    },
+    /// 404 for a name that the feed just told of.
+    #[error("upstream answered 404 for a name its feed just told of; asked again in {} s", .wait.as_secs())]
+    NotYet {
+        /// When to ask again.
+        wait: Duration,
+    },
     /// There is no room.
     #[error("fetching is parked: {0}")]
     Parked(String),
@@ -77,7 +97,11 @@ impl JobError {
             Self::Commit(error) => error.is_retryable(),
             Self::Store(error) => error.is_retryable(),
             Self::NoUpstream => true,
-            Self::Refused(_) | Self::Parked(_) | Self::Absent { .. } => false,
+            Self::Refused(_)
+            | Self::Parked(_)
+            | Self::Absent { .. }
+            | Self::Older { .. }
+            | Self::NotYet { .. } => false,
         }
     }
 
@@ -155,6 +179,11 @@ async fn settle(
         log.line("🚮", format_args!("put back: {text}"));
         return later(deps, task, log, now_ms(), error, summary).await;
     }
+    if let JobError::Older { wait, .. } | JobError::NotYet { wait } = error {
+        log.line("🚮", &text);
+        let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        return later(deps, task, log, now_ms().saturating_add(wait_ms), error, summary).await;
+    }
     // a person is told at once; what nobody waits for comes back when the answer decides
     if let JobError::Absent { wait, .. } = error
         && task.priority != tasks::PRIORITY_PEOPLE
@@ -165,7 +194,7 @@ async fn settle(
     }
     let again = match error.waits_its_turn() {
         true => job::urgency(task) != Urgency::Person,
-        false => task.attempts < deps.limits.max_attempts,
+        false => task.attempts < deps.limits.max_attempts || is_news(task),
     };
     if again && error.is_retryable() {
         let wait = wait_before_retry(task.attempts, error.retry_after());
@@ -213,6 +242,12 @@ fn ended(
     let (error, failure) = failed.unzip();
     deps.tell(EngineEvent::TaskEnded { id: task.id, name, state, error, failure, summary });
     deps.logs.tell_readers();
+}
+
+/// What the feed told within the last day is not given up: nobody will tell of it again.
+fn is_news(task: &TaskRow) -> bool {
+    let day_ms = 24 * 3600 * 1000;
+    task.options.target.is_some_and(|target| now_ms() - target.read_at_ms < day_ms)
 }
 
 fn wait_before_retry(attempts: i32, asked_for: Option<Duration>) -> Duration {

@@ -76,7 +76,7 @@ pub fn take_page(connection: &mut AnyConnection, page: &FeedPage) -> Result<Take
         return Ok(Taken::Moved);
     }
     let epoch = page.mover.epoch.saturating_add(i64::from(page.jumped.is_some()));
-    let wanted = wanted(connection, page, epoch)?;
+    let wanted = wanted(connection, page, epoch, now)?;
     let tasks = wanted.len();
     if !wanted.is_empty() {
         tasks::enqueue(connection, wanted)?;
@@ -98,6 +98,7 @@ fn wanted(
     connection: &mut AnyConnection,
     page: &FeedPage,
     epoch: i64,
+    read_at_ms: i64,
 ) -> Result<Vec<NewTask>, StoreError> {
     let values: Vec<_> =
         page.changes.iter().map(|change| Value::Text(change.name.as_str())).collect();
@@ -119,6 +120,7 @@ fn wanted(
             seq: change.seq.map_or(page.next, npm::Seq::number),
             generation: change.generation,
             deleted: change.deleted,
+            read_at_ms,
         };
         let name = change.name.clone();
         new_task(&page.mover.registry, name, PRIORITY_FEED, page.takes, Some(target))

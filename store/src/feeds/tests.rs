@@ -200,7 +200,10 @@ fn an_alarm_is_written_down_when_it_is_new() {
 
 #[test]
 fn a_target_is_the_newest_row_of_the_newest_epoch() {
-    let at = |epoch, seq| tasks::FeedTarget { epoch, seq, generation: None, deleted: false };
+    let at = |epoch, seq| {
+        let (generation, deleted, read_at_ms) = (None, false, 0);
+        tasks::FeedTarget { epoch, seq, generation, deleted, read_at_ms }
+    };
     assert_eq!(at(1, 9).newer(at(1, 7)), at(1, 9));
     assert_eq!(at(1, 7).newer(at(1, 9)), at(1, 9));
     assert_eq!(at(1, 9).newer(at(2, 3)), at(2, 3));

@@ -219,7 +219,11 @@ pub(super) fn take_in(row: &mut TaskRow, priority: i32, options: &TaskOptions) -
         row.not_before_ms = 0; // whoever is more urgent or waits does not wait for a retry's delay
     }
     row.priority = row.priority.min(priority);
+    let target = row.options.target;
     row.options.merge(options);
+    if row.options.target != target {
+        row.not_before_ms = 0; // what is to be fetched now is newer than what was waited for
+    }
     before != (row.priority, row.options.clone(), row.not_before_ms)
 }
 

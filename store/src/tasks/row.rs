@@ -73,6 +73,9 @@ pub struct FeedTarget {
     /// The package is gone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
+    /// When the row was read, unix milliseconds.
+    #[serde(default)]
+    pub read_at_ms: i64,
 }
 
 impl FeedTarget {

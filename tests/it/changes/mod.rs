@@ -8,6 +8,7 @@ mod modes;
 mod numbers;
 mod pages;
 mod restarts;
+mod stale;
 
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ fn following() -> (Builder, FakeFeed) {
     let builder = TestMirror::builder();
     let feed = FakeFeed::open(builder.upstream(), BEGIN);
     let builder = builder.asks(|asks| asks.feed = FeedChoice::Auto).engine(|engine| {
+        // a second answer "not there" decides at once
+        engine.policy.removed_after = Duration::from_millis(20);
         let follow = &mut engine.follow;
         follow.takes = Some(Takes::All);
         follow.start = FeedStart::At(BEGIN);
@@ -41,6 +44,8 @@ fn following() -> (Builder, FakeFeed) {
         follow.longest_retry = Duration::from_millis(20);
         follow.confirm_for = Duration::from_millis(30);
         follow.alarm_after = Duration::ZERO;
+        follow.older_wait = Duration::from_millis(5);
+        follow.older_until = Duration::from_millis(300);
     });
     (builder, feed)
 }

@@ -42,7 +42,8 @@ struct State {
 #[derive(Clone)]
 struct Row {
     name: String,
-    generation: u64,
+    /// Number of the document's revision; `None`: the row says no number.
+    generation: Option<u64>,
     deleted: bool,
 }
 
@@ -72,6 +73,15 @@ impl FakeFeed {
         }
     }
 
+    /// The same with the number of the document's revision.
+    pub fn change_to(&self, name: &str, generation: u64) -> i64 {
+        let seq = self.change(name);
+        if let Some(row) = self.0.lock().rows.get_mut(&seq) {
+            row.generation = Some(generation);
+        }
+        seq
+    }
+
     /// A name was deleted.
     pub fn delete(&self, name: &str) -> i64 {
         self.add(name, true)
@@ -80,12 +90,13 @@ impl FakeFeed {
     fn add(&self, name: &str, deleted: bool) -> i64 {
         let mut state = self.0.lock();
         let before = state.rows.iter().find(|(_, row)| row.name == name).map(|(&seq, _)| seq);
-        let generation =
-            before.and_then(|seq| state.rows.remove(&seq)).map_or(1, |row| row.generation + 1);
+        if let Some(seq) = before {
+            state.rows.remove(&seq);
+        }
         // gaps, as in the real one
         state.last += 1 + state.last % 3;
         let seq = state.last;
-        state.rows.insert(seq, Row { name: name.to_owned(), generation, deleted });
+        state.rows.insert(seq, Row { name: name.to_owned(), generation: None, deleted });
         seq
     }
 
@@ -196,7 +207,8 @@ impl FakeFeed {
 
 impl Row {
     fn json(&self, seq: i64) -> Value {
-        let rev = format!("{}-0123456789abcdef", self.generation);
+        let number = self.generation.map_or_else(|| "no".to_owned(), |number| number.to_string());
+        let rev = format!("{number}-0123456789abcdef");
         let mut row = json!({ "seq": seq, "id": self.name, "changes": [{ "rev": rev }] });
         if self.deleted {
             row["deleted"] = json!(true);

@@ -162,7 +162,7 @@ fn mebibytes(bytes: u64) -> f64 {
 }
 
 /// Lets the upstream change at its rate until the time is over and everything is done; the longest
-/// time the follower was behind.
+/// time a change waited to be read or to be synced.
 async fn follow(run: &Run, mirror: &Mirror, url: &str) -> Duration {
     let total = run.backlog + (run.numbers_per_hour * run.hours) as u64;
     if run.backlog > 0 {
@@ -179,7 +179,8 @@ async fn follow(run: &Run, mirror: &Mirror, url: &str) -> Duration {
         }
         let status = mirror.describe().await;
         let follower = status.followers.first().expect("a follower");
-        let behind = follower.behind_ms.unwrap_or(0).unsigned_abs();
+        let waiting = status.tasks.oldest_waiting_ms.unwrap_or(0);
+        let behind = follower.behind_ms.unwrap_or(0).max(waiting).unsigned_abs();
         worst = worst.max(Duration::from_millis(behind));
         let head = upstream::head(url).await;
         let idle = status.tasks.waiting + status.tasks.processing == 0;

@@ -53,7 +53,7 @@ pub async fn add_distinct(url: &str, count: u64) {
 /// The newest number of the feed.
 pub async fn head(url: &str) -> i64 {
     let root: serde_json::Value = serde_json::from_str(&get(url).await).unwrap();
-    root["update_seq"].as_i64().unwrap()
+    root.get("update_seq").and_then(serde_json::Value::as_i64).unwrap()
 }
 
 async fn get(url: &str) -> String {

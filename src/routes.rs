@@ -76,6 +76,7 @@ pub fn owner(config: &mut ServiceConfig) {
                 .default_service(web::to(unserved::wrong_method)),
         )
         .service(command("/blocks/remove", control::blocks::remove_block))
+        .service(command("/registries/reload", control::registries::reload))
         .service(command("/verify", control::operations::verify))
         .service(command("/gc", control::operations::gc))
         .service(command("/backup", control::operations::backup))

@@ -4,19 +4,19 @@
 //! the work itself, every upstream request included, runs on the engine's own multi-thread
 //! runtime, so that neither an HTTP worker nor an actor ever waits for it.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use actix::{Addr, Supervisor, System};
+use actix::{Addr, Arbiter, ArbiterHandle, Supervisor, System};
+use futures_util::future::join_all;
 use store::tasks::{self, TaskFilter};
 use store::{Store, TaskState};
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, broadcast, oneshot};
 
 use crate::audit::{Audit, AuditDeps, StopAuditing};
-use crate::budget;
 use crate::changes_follower::{ChangesFollower, FollowDeps, StopFollowing};
 use crate::committer::{CommitError, Committer, Drain, Write};
 use crate::credit::ByteCredits;
@@ -26,6 +26,7 @@ use crate::janitor::{Janitor, JanitorSettings, LookAtDisk};
 use crate::log_writer::{FlushLogs, LogWriter, TaskLogs};
 use crate::metadata_writer::MetadataWriter;
 use crate::parking::Parking;
+use crate::registries::{Registries, RegistryActors, StartActors};
 use crate::registry_sync::{
     JobDeps, JobLimits, QueueAddresses, RegistrySync, Staleness, StopClaiming,
 };
@@ -33,7 +34,6 @@ use crate::rules::Rules;
 use crate::settings::EngineSettings;
 use crate::signing_keys::{SigningKeys, WriteRows};
 use crate::task_queue::{RegisterPuller, TaskQueue};
-use crate::upstream::{RequestBudget, Upstream};
 use crate::upstream_slot::UpstreamSlot;
 
 /// Name of the registry that is asked when nothing else is said.
@@ -73,9 +73,6 @@ pub(crate) struct Addresses {
     pub(crate) queue: Addr<TaskQueue>,
     pub(crate) logs: Addr<LogWriter>,
     pub(crate) janitor: Addr<Janitor>,
-    pub(crate) syncs: Vec<Addr<RegistrySync>>,
-    pub(crate) followers: Vec<Addr<ChangesFollower>>,
-    pub(crate) audits: Vec<Addr<Audit>>,
 }
 
 /// What the actors share beside their addresses.
@@ -83,8 +80,7 @@ pub(crate) struct Addresses {
 struct Common {
     store: Store,
     parking: Parking,
-    upstream: UpstreamSlot,
-    budget: Arc<RequestBudget>,
+    registries: Registries,
     logs: TaskLogs,
     events: broadcast::Sender<EngineEvent>,
     runtime: tokio::runtime::Handle,
@@ -96,10 +92,13 @@ impl Engine {
     /// # Errors
     /// When a thread cannot be started or the upstream's settings are refused.
     pub async fn start(settings: EngineSettings, store: Store) -> Result<Self, EngineError> {
-        let committer = Arc::new(OnceLock::new());
-        let budget = budget::open(DEFAULT_REGISTRY, &store, Arc::clone(&committer)).await?;
-        let make = |settings| Upstream::with_budget(settings, Arc::clone(&budget));
-        let upstream = settings.upstream.clone().map(make).transpose()?;
+        let registries = Registries::open(
+            store.clone(),
+            settings.registry_defaults.clone(),
+            settings.upstream.clone(),
+            settings.private_scopes.clone(),
+        )
+        .await?;
         give_back_orphans(&store).await?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("engine")
@@ -109,8 +108,7 @@ impl Engine {
         let common = Common {
             store,
             parking: Parking::default(),
-            upstream: UpstreamSlot::new(upstream),
-            budget,
+            registries,
             logs: TaskLogs::default(),
             events: broadcast::channel(EVENT_BUFFER).0,
             runtime: runtime.handle().clone(),
@@ -122,7 +120,10 @@ impl Engine {
         let addresses = addresses
             .await
             .map_err(|_| EngineError::Start("the thread of the actors ended at once".into()))?;
-        let _ = committer.set(addresses.committer.clone().recipient());
+        // one bad row is no reason to serve nothing
+        if let Err(error) = common.registries.reload().await {
+            tracing::error!(%error, "not every registry is in use");
+        }
         let handle = EngineHandle::new(Shared::new(addresses, &settings, common.into_parts()));
         Ok(Self { handle, runtime, actors: Some(actors), stop: Some(stop) })
     }
@@ -136,15 +137,15 @@ impl Engine {
     /// `grace`, what waits is committed, logs are stored, threads end.
     pub async fn shutdown(mut self, grace: Duration) {
         let addresses = self.handle.addresses();
-        for follower in &addresses.followers {
+        let registries = self.handle.registries();
+        for follower in registries.followers() {
             let _ = follower.send(StopFollowing).await;
         }
-        for audit in &addresses.audits {
+        for audit in registries.audits() {
             let _ = audit.send(StopAuditing).await;
         }
-        for sync in &addresses.syncs {
-            let _ = sync.send(StopClaiming { grace }).await;
-        }
+        let syncs = registries.syncs();
+        join_all(syncs.iter().map(|sync| sync.send(StopClaiming { grace }))).await;
         let _ = addresses.logs.send(FlushLogs).await;
         let _ = addresses.committer.send(Drain).await;
         self.end_threads();
@@ -193,8 +194,7 @@ async fn give_back_orphans(store: &Store) -> Result<(), EngineError> {
 pub(crate) struct Parts {
     pub(crate) store: Store,
     pub(crate) parking: Parking,
-    pub(crate) upstream: UpstreamSlot,
-    pub(crate) budget: Arc<RequestBudget>,
+    pub(crate) registries: Registries,
     pub(crate) logs: TaskLogs,
     pub(crate) events: broadcast::Sender<EngineEvent>,
     pub(crate) runtime: tokio::runtime::Handle,
@@ -211,8 +211,7 @@ impl Common {
         Parts {
             store: self.store,
             parking: self.parking,
-            upstream: self.upstream,
-            budget: self.budget,
+            registries: self.registries,
             logs: self.logs,
             events: self.events,
             runtime: self.runtime,
@@ -257,41 +256,89 @@ fn start_actors(settings: &EngineSettings, common: &Common) -> Addresses {
         move |_| LogWriter::new(committer, common.store, common.logs)
     });
     let rules = rules(settings, common, &committer);
-    let syncs = start_syncs(settings, common, &committer, &queue, &rules);
-    let janitor = start_janitor(settings, common, &committer, &syncs);
-    let followers = start_followers(settings, common, &committer, &queue);
-    let audits = start_audits(settings, common, &committer, &queue);
-    Addresses { rules, committer, queue, logs, janitor, syncs, followers, audits }
+    let janitor = start_janitor(settings, common, &committer);
+    let addresses = Addresses { rules, committer, queue, logs, janitor };
+    common.registries.run(
+        addresses.committer.clone().recipient(),
+        registry_starter(settings.clone(), common.clone(), &addresses),
+    );
+    addresses
 }
 
-fn start_syncs(
-    settings: &EngineSettings,
-    common: &Common,
-    committer: &Addr<Committer>,
+/// Starts the actors of a registry on the thread of all actors, from whatever thread.
+fn registry_starter(
+    settings: EngineSettings,
+    common: Common,
+    addresses: &Addresses,
+) -> StartActors {
+    let (committer, queue) = (addresses.committer.clone(), addresses.queue.clone());
+    let (rules, arbiter) = (addresses.rules.clone(), Arbiter::current());
+    Box::new(move |registry, upstream| {
+        if !settings.work_on_tasks {
+            return RegistryActors::default();
+        }
+        let deps = JobDeps {
+            registry: Arc::from(registry),
+            upstream: upstream.clone(),
+            ..job_deps(&settings, &common, &committer, &queue, rules.clone())
+        };
+        let sync = start_sync(&arbiter, deps, settings.workers, &queue);
+        let follower = settings.follow.takes.map(|takes| {
+            let deps = FollowDeps {
+                registry: Arc::from(registry),
+                upstream: upstream.clone(),
+                store: common.store.clone(),
+                write: committer.clone().recipient(),
+                take: queue.clone().recipient(),
+                recheck: queue.clone().recipient(),
+                settings: settings.follow.clone(),
+                takes,
+                worker: Arc::from(settings.worker_name.as_str()),
+            };
+            let runtime = common.runtime.clone();
+            Supervisor::start_in_arbiter(&arbiter, move |_| ChangesFollower::new(deps, runtime))
+        });
+        let deps = AuditDeps {
+            registry: Arc::from(registry),
+            upstream: upstream.clone(),
+            store: common.store.clone(),
+            write: committer.clone().recipient(),
+            make: queue.clone().recipient(),
+            parking: common.parking.clone(),
+            settings: settings.audit.clone(),
+        };
+        let runtime = common.runtime.clone();
+        let audit = Supervisor::start_in_arbiter(&arbiter, move |_| Audit::new(deps, runtime));
+        RegistryActors { sync: Some(sync), follower, audit: Some(audit) }
+    })
+}
+
+fn start_sync(
+    arbiter: &ArbiterHandle,
+    deps: JobDeps,
+    workers: usize,
     queue: &Addr<TaskQueue>,
-    rules: &Rules,
-) -> Vec<Addr<RegistrySync>> {
-    if !settings.work_on_tasks {
-        return Vec::new();
-    }
-    let deps = job_deps(settings, common, committer, queue, rules.clone());
+) -> Addr<RegistrySync> {
     let addresses = QueueAddresses {
         claim: queue.clone().recipient(),
         claim_these: queue.clone().recipient(),
         renew: queue.clone().recipient(),
         give_back: queue.clone().recipient(),
     };
-    let workers = settings.workers;
-    let sync = Supervisor::start(move |_| RegistrySync::new(deps, addresses, workers));
+    let registry = deps.registry.to_string();
+    let new = move |_: &mut _| RegistrySync::new(deps, addresses, workers);
+    let sync = Supervisor::start_in_arbiter(arbiter, new);
     let puller = RegisterPuller {
-        registry: DEFAULT_REGISTRY.to_owned(),
+        registry,
         wake_up: sync.clone().recipient(),
         run_soon: sync.clone().recipient(),
         cancel: sync.clone().recipient(),
         release: sync.clone().recipient(),
     };
-    let _ = queue.try_send(puller); // the mailbox of a fresh actor is empty
-    vec![sync]
+    if queue.try_send(puller).is_err() {
+        tracing::error!("a registry sync polls for its tasks: the queue took no more messages");
+    }
+    sync
 }
 
 fn job_deps(
@@ -303,7 +350,8 @@ fn job_deps(
 ) -> JobDeps {
     JobDeps {
         registry: Arc::from(DEFAULT_REGISTRY),
-        upstream: common.upstream.clone(),
+        upstream: UpstreamSlot::default(),
+        registries: common.registries.clone(),
         store: common.store.clone(),
         commit: committer.clone().recipient(),
         settle: queue.clone().recipient(),
@@ -345,66 +393,18 @@ fn write_rows(committer: &Addr<Committer>) -> WriteRows {
     })
 }
 
-fn start_audits(
-    settings: &EngineSettings,
-    common: &Common,
-    committer: &Addr<Committer>,
-    queue: &Addr<TaskQueue>,
-) -> Vec<Addr<Audit>> {
-    if !settings.work_on_tasks {
-        return Vec::new();
-    }
-    let deps = AuditDeps {
-        registry: Arc::from(DEFAULT_REGISTRY),
-        upstream: common.upstream.clone(),
-        store: common.store.clone(),
-        write: committer.clone().recipient(),
-        make: queue.clone().recipient(),
-        parking: common.parking.clone(),
-        settings: settings.audit.clone(),
-    };
-    let runtime = common.runtime.clone();
-    vec![Supervisor::start(move |_| Audit::new(deps, runtime))]
-}
-
-fn start_followers(
-    settings: &EngineSettings,
-    common: &Common,
-    committer: &Addr<Committer>,
-    queue: &Addr<TaskQueue>,
-) -> Vec<Addr<ChangesFollower>> {
-    let Some(takes) = settings.follow.takes.filter(|_| settings.work_on_tasks) else {
-        return Vec::new();
-    };
-    let deps = FollowDeps {
-        registry: Arc::from(DEFAULT_REGISTRY),
-        upstream: common.upstream.clone(),
-        store: common.store.clone(),
-        write: committer.clone().recipient(),
-        take: queue.clone().recipient(),
-        recheck: queue.clone().recipient(),
-        settings: settings.follow.clone(),
-        takes,
-        worker: Arc::from(settings.worker_name.as_str()),
-    };
-    let runtime = common.runtime.clone();
-    vec![Supervisor::start(move |_| ChangesFollower::new(deps, runtime))]
-}
-
 fn start_janitor(
     settings: &EngineSettings,
     common: &Common,
     committer: &Addr<Committer>,
-    syncs: &[Addr<RegistrySync>],
 ) -> Addr<Janitor> {
     let watched = JanitorSettings {
         folder: settings.data_folder.clone(),
         keep_free_bytes: settings.keep_free_bytes,
     };
-    let wake_up = syncs.iter().map(|sync| sync.clone().recipient()).collect();
     let (committer, common) = (committer.clone().recipient(), common.clone());
     let janitor = Supervisor::start(move |_| {
-        Janitor::new(watched, common.parking, committer, wake_up, common.events)
+        Janitor::new(watched, common.parking, committer, common.registries, common.events)
     });
     let _ = janitor.try_send(LookAtDisk);
     janitor

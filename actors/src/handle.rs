@@ -10,6 +10,7 @@ use npm::{PackageName, Sha512Digest};
 use store::alarms;
 use store::blobs::BlobLocation;
 use store::blocks;
+use store::packages;
 use store::tasks::{self, NewTask, TaskOptions, TaskRow};
 use store::{
     BlockKind, Committed, Keeping, PackageChange, Store, StoreError, TaskFailure, TaskId, WriteFn,
@@ -26,11 +27,12 @@ use crate::fetch_through::{FetchThrough, FetchThroughDeps, MissDocument, MissErr
 use crate::janitor::DescribeJanitor;
 use crate::log_writer::{DescribeLogWriter, LogWatch, ReadLog};
 use crate::policy::SyncPolicy;
+use crate::registries::{Registries, ReloadError};
 use crate::registry_sync::DescribeRegistrySync;
 use crate::settings::EngineSettings;
 use crate::signing_keys::Keys;
 use crate::status::EngineStatus;
-use crate::task_queue::{CancelTask, DescribeTaskQueue, EnqueueTasks, RetryTask, WakeUp};
+use crate::task_queue::{CancelTask, DescribeTaskQueue, EnqueueTasks, RetryTask};
 use crate::upstream::{Upstream, UpstreamError, UpstreamSettings};
 
 /// How long an actor may take to answer a question; they take microseconds.
@@ -45,6 +47,9 @@ pub enum EngineError {
     /// The settings of an upstream are refused.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
+    /// The registries could not be read or used.
+    #[error(transparent)]
+    Registries(#[from] ReloadError),
     /// The store could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -72,10 +77,10 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(addresses: Addresses, settings: &EngineSettings, parts: Parts) -> Self {
         let commit = addresses.committer.clone().recipient::<Commit>();
-        let (slot, parking) = (parts.upstream.clone(), parts.parking.clone());
+        let (registries, parking) = (parts.registries.clone(), parts.parking.clone());
         let fetch = FetchThrough::new(FetchThroughDeps {
             runtime: parts.runtime.clone(),
-            upstream: Arc::new(move || slot.get()),
+            upstream: Arc::new(move |name, set| registries.for_name(name, set)),
             store: parts.store.clone(),
             commit: Arc::new(move |change| {
                 let commit = commit.clone();
@@ -111,11 +116,17 @@ impl EngineHandle {
         self.shared.parts.events.subscribe()
     }
 
-    /// Adds sync tasks; each answer is the row that stands for the request.
+    /// The upstream registries.
+    pub fn registries(&self) -> &Registries {
+        &self.shared.parts.registries
+    }
+
+    /// Adds sync tasks, each for the registry that owns its name; each answer is the row that stands for the request.
     ///
     /// # Errors
     /// When the rows could not be written.
     pub async fn enqueue(&self, tasks: Vec<NewTask>) -> Result<Vec<TaskRow>, EngineError> {
+        let tasks = self.registries().assign(tasks).await?;
         let rows = self.addresses().queue.send(EnqueueTasks { tasks }).await;
         Ok(rows.map_err(|_| EngineError::Busy)??)
     }
@@ -178,12 +189,12 @@ impl EngineHandle {
 
     /// The client of the default upstream, once one is known.
     pub fn upstream(&self) -> Option<Upstream> {
-        self.shared.parts.upstream.get()
+        self.registries().upstream(DEFAULT_REGISTRY)
     }
 
     /// Looks now for what is missing, instead of when it is due to look again.
     pub fn look_for_missing(&self) {
-        for audit in &self.addresses().audits {
+        for audit in self.registries().audits() {
             let _ = audit.try_send(LookNow);
         }
     }
@@ -193,17 +204,7 @@ impl EngineHandle {
     /// # Errors
     /// When the settings are refused; the old upstream stays then.
     pub fn set_upstream(&self, settings: Option<UpstreamSettings>) -> Result<(), EngineError> {
-        let budget = &self.shared.parts.budget;
-        let make = |settings| Upstream::with_budget(settings, Arc::clone(budget));
-        let upstream = settings.map(make).transpose()?;
-        self.shared.parts.upstream.set(upstream);
-        for sync in &self.addresses().syncs {
-            let _ = sync.try_send(WakeUp);
-        }
-        for follower in &self.addresses().followers {
-            let _ = follower.try_send(WakeUp);
-        }
-        Ok(())
+        Ok(self.registries().set_default(settings)?)
     }
 
     /// What every part of the engine says of itself.
@@ -212,17 +213,17 @@ impl EngineHandle {
     /// When a part does not answer in time or the store cannot be read.
     pub async fn describe(&self) -> Result<EngineStatus, EngineError> {
         let addresses = self.addresses();
-        let mut syncs = Vec::with_capacity(addresses.syncs.len());
-        for sync in &addresses.syncs {
-            syncs.push(ask(sync, DescribeRegistrySync).await?);
+        let mut syncs = Vec::new();
+        for sync in self.registries().syncs() {
+            syncs.push(ask(&sync, DescribeRegistrySync).await?);
         }
-        let mut followers = Vec::with_capacity(addresses.followers.len());
-        for follower in &addresses.followers {
-            followers.push(ask(follower, DescribeFollower).await?);
+        let mut followers = Vec::new();
+        for follower in self.registries().followers() {
+            followers.push(ask(&follower, DescribeFollower).await?);
         }
-        let mut audits = Vec::with_capacity(addresses.audits.len());
-        for audit in &addresses.audits {
-            audits.push(ask(audit, DescribeAudit).await?);
+        let mut audits = Vec::new();
+        for audit in self.registries().audits() {
+            audits.push(ask(&audit, DescribeAudit).await?);
         }
         Ok(EngineStatus {
             tasks: self.store().read(tasks::counts).await?,
@@ -311,10 +312,14 @@ impl EngineHandle {
         name: &PackageName,
         version: &str,
     ) -> Result<Option<Bytes>, MissError> {
-        let (store, upstream) = (self.store().clone(), self.upstream());
+        let (store, registries) = (self.store().clone(), self.registries().clone());
         let write = Arc::clone(&self.addresses().rules.write);
         let (name, version) = (name.clone(), version.to_owned());
         self.on_runtime(async move {
+            let names = vec![name.clone()];
+            let owners = store.read(move |rows| packages::owners(rows, &names)).await?;
+            let owner = owners.get(&name).map(String::as_str);
+            let upstream = registries.for_name(&name, owner).map_err(|_| MissError::NotFound)?;
             attestations::find(&store, &write, upstream, &name, &version).await
         })
         .await

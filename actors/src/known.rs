@@ -13,7 +13,7 @@ use store::{
 use crate::change_builder::{DocumentPlan, plan_document};
 use crate::clock::now_ms;
 use crate::engine::DEFAULT_REGISTRY;
-use crate::upstream::{FetchedDocument, in_place, inflate};
+use crate::upstream::{FetchedDocument, Upstream, in_place, inflate};
 
 /// A document that cannot be read or is not this package's; the text names both and the rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +25,8 @@ pub(crate) struct Known {
     pub(crate) name: PackageName,
     pub(crate) row: Option<PackageRow>,
     pub(crate) versions: Vec<VersionRow>,
+    /// Who owns it once it is written, where nobody does yet.
+    new_owner: Option<String>,
 }
 
 impl Known {
@@ -37,9 +39,20 @@ impl Known {
                     Some(row) => versions::of_package(connection, row.id)?,
                     None => Vec::new(),
                 };
-                Ok(Self { name, row, versions })
+                Ok(Self { name, row, versions, new_owner: None })
             })
             .await
+    }
+
+    /// The registry that owns it, as far as that is written down.
+    pub(crate) fn owner(&self) -> Option<&str> {
+        self.row.as_ref().map(|row| row.registry.as_str())
+    }
+
+    /// A package that is new becomes one of this upstream.
+    pub(crate) fn asked_at(mut self, upstream: &Upstream) -> Self {
+        self.new_owner = Some(upstream.settings().name.clone());
+        self
     }
 
     /// What a conditional request may carry.
@@ -53,9 +66,10 @@ impl Known {
         PackageChange {
             name: self.name.clone(),
             registry: self
-                .row
-                .as_ref()
-                .map_or_else(|| DEFAULT_REGISTRY.to_owned(), |row| row.registry.clone()),
+                .owner()
+                .or(self.new_owner.as_deref())
+                .unwrap_or(DEFAULT_REGISTRY)
+                .to_owned(),
             keep: self.row.as_ref().map_or(Keeping::Cached, |row| row.keep),
             base_revision: self.row.as_ref().map(|row| row.revision),
             document: None,

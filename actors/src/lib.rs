@@ -7,6 +7,7 @@
 //! | [`task_queue`] | the durable queue; owner of the tasks table |
 //! | [`registry_sync`] | pulls tasks of one upstream and runs their jobs |
 //! | [`changes_follower`] | reads the changes feed of one upstream into the queue |
+//! | [`registries`] | the upstream registries, and which of them a name belongs to |
 //! | [`committer`] | group commit, in front of [`metadata_writer`], the one writing connection |
 //! | [`log_writer`] | logs of running tasks |
 //! | [`audit`] | looks for what is missing: names, versions, silent takedowns |
@@ -47,6 +48,7 @@ pub mod log_writer;
 pub mod metadata_writer;
 mod parking;
 pub mod policy;
+pub mod registries;
 pub mod registry_sync;
 mod removal;
 pub mod rules;

@@ -13,6 +13,11 @@ use crate::upstream::{MAX_TARBALL_BYTES, UpstreamSettings};
 pub struct EngineSettings {
     /// The upstream of registry `default`, if one is known already.
     pub upstream: Option<UpstreamSettings>,
+    /// What registries of the table are asked like; name, address, token, rate and feed are
+    /// their own. `None`: like `upstream`.
+    pub registry_defaults: Option<UpstreamSettings>,
+    /// Scopes published here (`publish.scopes`): no upstream is ever asked for them.
+    pub private_scopes: Vec<String>,
     /// Packages synced at once (`sync.workers`).
     pub workers: usize,
     /// Tarballs fetched at once from one registry.
@@ -49,6 +54,8 @@ impl Default for EngineSettings {
     fn default() -> Self {
         Self {
             upstream: None,
+            registry_defaults: None,
+            private_scopes: Vec::new(),
             workers: 48,
             tarball_concurrency: 32,
             tarball_memory_bytes: 24 << 20,

@@ -16,6 +16,8 @@ use super::{
     man::ManArguments,
     missing::MissingArguments,
     output::{ColourChoice, Output, ProgressChoice},
+    registry::RegistryCommand,
+    scope::ScopeCommand,
     serve::ServeArguments,
     sync::SyncArguments,
     task::TaskCommand,
@@ -156,6 +158,12 @@ pub enum Command {
     Backup(BackupArguments),
     /// Put a backup into an empty data folder
     Restore(RestoreArguments),
+    /// Upstream registries
+    #[command(subcommand)]
+    Registry(RegistryCommand),
+    /// Scopes and the registries they belong to
+    #[command(subcommand)]
+    Scope(ScopeCommand),
     /// Access tokens
     #[command(subcommand)]
     Token(TokenCommand),

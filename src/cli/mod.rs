@@ -19,7 +19,9 @@ mod open;
 pub mod output;
 mod ports;
 pub mod problem;
+mod registry;
 mod runtime;
+mod scope;
 mod serve;
 mod signals;
 mod status;
@@ -78,6 +80,8 @@ fn run(cli: &Cli, output: &Output, started: Instant) -> Outcome {
         Command::Doctor(arguments) => doctor::run(arguments, global, output),
         Command::Backup(arguments) => backup::backup(arguments, global, output),
         Command::Restore(arguments) => backup::restore(arguments, global, output),
+        Command::Registry(command) => registry::run(command, global, output),
+        Command::Scope(command) => scope::run(command, global, output),
         Command::Token(command) => token::run(command, global, output),
         Command::Completions(arguments) => completions::run(arguments, output),
         Command::Man(arguments) => man::run(arguments, output),
@@ -167,6 +171,11 @@ mod tests {
             "espejo doctor --bundle",
             "espejo backup /tmp/x",
             "espejo token create admin",
+            "espejo registry add inner --url http://127.0.0.1:3/ --type cnpm --rate 20",
+            "espejo registry set default --url http://127.0.0.1:3/",
+            "espejo registry list --json",
+            "espejo scope add @garden --registry self",
+            "espejo scope remove @garden",
             "espejo man --dir x",
             "espejo help exit-codes",
             "espejo status --color never -v",

@@ -137,6 +137,7 @@ pub fn write_blocking(store: &Store, writes: Vec<WriteFn>) -> Result<(), Problem
 pub fn engine_settings(config: &Config, upstream: Option<UpstreamSettings>) -> EngineSettings {
     EngineSettings {
         upstream,
+        private_scopes: config.publish.scopes.clone(),
         workers: config.sync.workers,
         negative_for: config.sync.negative_for,
         keep_free_bytes: config.storage.keep_free_bytes,

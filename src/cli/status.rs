@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use actors::upstream::{BudgetStatus, UpstreamStatus};
 use actors::{
     EngineStatus,
     audit::AuditStatus,
@@ -60,10 +61,7 @@ fn engine_lines(engine: &EngineStatus, store: &StoreCounts, config: &Config, out
                 sync.registry
             )),
             Some(upstream) => {
-                let rate = match upstream.rate_per_second {
-                    0 => format!("{} requests/s", upstream.requests_last_second),
-                    limit => format!("{} of {limit} requests/s", upstream.requests_last_second),
-                };
+                let rate = format!("{} requests/s", rate(upstream));
                 let breaker = breaker(upstream.breaker, upstream.breaker_opens_in_ms);
                 let p95 = upstream.p95_ms.map(|ms| format!(", p95 {ms:.0} ms")).unwrap_or_default();
                 let budget = upstream.budget.as_ref().map(budget).unwrap_or_default();
@@ -86,8 +84,17 @@ fn engine_lines(engine: &EngineStatus, store: &StoreCounts, config: &Config, out
     }
 }
 
-fn feed_line(feed: &FollowerStatus) -> String {
-    let state = match feed.state {
+/// Requests of the last second, and the limit where there is one.
+pub(super) fn rate(upstream: &UpstreamStatus) -> String {
+    match upstream.rate_per_second {
+        0 => upstream.requests_last_second.to_string(),
+        limit => format!("{} of {limit}", upstream.requests_last_second),
+    }
+}
+
+/// What is done about a feed, in words.
+pub(super) fn feed_state(state: FollowState) -> &'static str {
+    match state {
         FollowState::Starting => "starting",
         FollowState::Standby => "followed by another node",
         FollowState::Off => "none is followed",
@@ -98,7 +105,11 @@ fn feed_line(feed: &FollowerStatus) -> String {
         FollowState::Stalled => "silent",
         FollowState::Retrying => "cannot be had, tried again",
         FollowState::Refused => "does not answer as a feed",
-    };
+    }
+}
+
+fn feed_line(feed: &FollowerStatus) -> String {
+    let state = feed_state(feed.state);
     let seq = feed.seq.map(|seq| format!(" at {seq}")).unwrap_or_default();
     let behind = match (feed.behind, feed.behind_ms) {
         (Some(numbers @ 1..), Some(ms @ 1..)) => {
@@ -113,7 +124,7 @@ fn feed_line(feed: &FollowerStatus) -> String {
     format!("feed       {}: {state}{seq}{behind}{recheck}{why}", feed.registry)
 }
 
-fn budget(budget: &actors::upstream::BudgetStatus) -> String {
+fn budget(budget: &BudgetStatus) -> String {
     let (used, most) = (text::count(budget.used), text::count(budget.most));
     format!(", {used} of {most} requests of {}", budget.month)
 }
@@ -153,7 +164,7 @@ fn missing_line(audit: &AuditStatus, output: &Output) {
     output.line(format_args!("missing    {missing}{gone}{names}{see}"));
 }
 
-fn breaker(state: actors::upstream::BreakerState, opens_in_ms: Option<u64>) -> String {
+pub(super) fn breaker(state: actors::upstream::BreakerState, opens_in_ms: Option<u64>) -> String {
     use actors::upstream::BreakerState::{Closed, HalfOpen, Open};
     match (state, opens_in_ms) {
         (Closed, _) => "closed".into(),

@@ -143,14 +143,14 @@ fn remember(config: &Config, store: &Store, url: &Url) -> Result<(), Problem> {
     if before.is_some_and(|before| before.host == row.host) {
         return Ok(());
     }
-    let write: WriteFn = Box::new(move |connection| registries::upsert(connection, &row));
+    let write: WriteFn = Box::new(move |connection| registries::move_to(connection, &row));
     write_blocking(store, vec![write])
 }
 
 /// The row of a remembered upstream.
 #[must_use]
 pub fn stored_row(url: &Url, source: String) -> RegistryRow {
-    RegistryRow { name: DEFAULT.to_owned(), host: url.to_string(), source, stored_at_ms: now_ms() }
+    RegistryRow::new(DEFAULT, url.as_str(), &source, now_ms())
 }
 
 /// What the engine is told of the upstream; `None` when there is none.
@@ -158,9 +158,22 @@ pub fn stored_row(url: &Url, source: String) -> RegistryRow {
 /// # Errors
 /// When the database cannot be read or written.
 pub fn settings(config: &Config, store: &Store) -> Result<Option<UpstreamSettings>, Problem> {
-    let instance_id = instance_id(store)?;
-    let url = config.upstream.url.clone();
-    url.map(|url| upstream_settings(config, url, instance_id)).transpose()
+    let Some(url) = config.upstream.url.clone() else { return Ok(None) };
+    let mut settings = upstream_settings(config, url, instance_id(store)?)?;
+    if settings.token.is_none() {
+        let row = store.read_blocking(|connection| registries::find(connection, DEFAULT))?;
+        settings.token = row.and_then(|row| row.token);
+    }
+    Ok(Some(settings))
+}
+
+/// What registries of the table are asked like, whether the default one is known or not.
+///
+/// # Errors
+/// As [`settings`].
+pub fn registry_defaults(config: &Config, store: &Store) -> Result<UpstreamSettings, Problem> {
+    let nowhere = Url::parse("http://registry.invalid/").map_err(anyhow::Error::from)?;
+    upstream_settings(config, nowhere, instance_id(store)?)
 }
 
 /// The same for an address that was learned later.

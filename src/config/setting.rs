@@ -241,6 +241,12 @@ pub const SETTINGS: &[Setting] = &[
         "requests for a sync per address and account, 0 = no limit; admins have none",
     ),
     setting(
+        "publish.scopes",
+        Kind::List,
+        "",
+        "private scopes: published here only, no upstream is ever asked for them",
+    ),
+    setting(
         "storage.kind",
         Kind::Choice(&["local", "s3"]),
         "local",

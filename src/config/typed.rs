@@ -129,6 +129,13 @@ pub struct LogConfig {
     pub access: String,
 }
 
+/// `publish.*`.
+#[derive(Debug, Clone)]
+pub struct PublishConfig {
+    /// Scopes that are published here and asked nowhere.
+    pub scopes: Vec<String>,
+}
+
 /// All settings, typed.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -144,6 +151,8 @@ pub struct Config {
     pub sync: SyncConfig,
     /// `limits.*`.
     pub limits: LimitsConfig,
+    /// `publish.*`.
+    pub publish: PublishConfig,
     /// `storage.*`.
     pub storage: StorageConfig,
     /// `server.*` and `tls.*`.
@@ -231,6 +240,7 @@ impl Config {
             upstream: read.upstream()?,
             sync: read.sync()?,
             limits: LimitsConfig { sync_per_minute: read.count("limits.sync_per_minute")? },
+            publish: PublishConfig { scopes: read.list("publish.scopes") },
             storage: read.storage()?,
             server: read.server()?,
             log: LogConfig {

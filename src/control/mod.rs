@@ -10,6 +10,7 @@ pub mod events;
 pub mod messages;
 pub mod missing;
 pub mod operations;
+pub mod registries;
 pub mod socket;
 pub mod status;
 pub mod sync;

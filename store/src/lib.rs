@@ -48,6 +48,7 @@ pub mod registry_keys;
 pub mod renderings;
 pub mod request_budgets;
 pub mod schema;
+pub mod scopes;
 pub mod segments;
 pub mod settings;
 pub mod states;

@@ -1,6 +1,8 @@
 //! The `packages` table: one row for each package that is here, with its current document.
 
 use diesel::dsl::sql;
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable};
 use npm::{PackageName, Sha512Digest};
@@ -153,10 +155,42 @@ fn document(raw: &RawPackage) -> Result<Option<DocumentRef>, StoreError> {
     Ok(Some(DocumentRef { digest, location, encoding, stored_bytes, body_bytes }))
 }
 
+/// Names of one query; SQLite takes 32,766 values at most.
+const OWNERS_AT_ONCE: usize = 1_000;
+
 /// Reads a name column.
 pub(crate) fn package_name(text: &str) -> Result<PackageName, StoreError> {
     PackageName::parse(text)
         .map_err(|error| StoreError::damaged(format!("a stored package name is none: {error}")))
+}
+
+/// The registries that own these packages, of those that are known.
+///
+/// # Errors
+/// Those of the database.
+pub fn owners(
+    connection: &mut AnyConnection,
+    names: &[PackageName],
+) -> Result<HashMap<PackageName, String>, StoreError> {
+    let mut owners = HashMap::new();
+    for names in names.chunks(OWNERS_AT_ONCE) {
+        let rows = packages::table
+            .filter(packages::name.eq_any(names.iter().map(PackageName::as_str)))
+            .select((packages::name, packages::registry))
+            .load::<(String, String)>(connection)?;
+        for (name, registry) in rows {
+            owners.insert(package_name(&name)?, registry);
+        }
+    }
+    Ok(owners)
+}
+
+/// Packages that belong to a registry.
+///
+/// # Errors
+/// Those of the database.
+pub fn count_of(connection: &mut AnyConnection, registry: &str) -> Result<i64, StoreError> {
+    Ok(packages::table.filter(packages::registry.eq(registry)).count().get_result(connection)?)
 }
 
 /// The package of this name.

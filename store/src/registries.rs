@@ -1,6 +1,8 @@
 //! The `registries` table: upstream registries by name; `default` is the one asked for packages
 //! that no other owns.
 
+use std::fmt;
+
 use diesel::prelude::*;
 
 use crate::dialect::{RowsStatement, Value};
@@ -15,7 +17,8 @@ pub const DEFAULT: &str = "default";
 pub const SELF: &str = "self";
 
 /// An upstream registry.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = registries)]
 pub struct RegistryRow {
     /// Its name here.
     pub name: String,
@@ -25,27 +28,77 @@ pub struct RegistryRow {
     pub source: String,
     /// When that was.
     pub stored_at_ms: i64,
+    /// What it speaks: `npm`, `cnpmcore`, `cnpmjsorg`.
+    pub kind: String,
+    /// What is put in front of the names of its users here.
+    pub user_prefix: String,
+    /// `auto`, `off`, or the address of its changes feed.
+    pub change_stream: String,
+    /// Bearer token for its own origin; goes in and never comes out.
+    pub token: Option<String>,
+    /// Requests per second, 0 = no limit of its own.
+    pub rate: i64,
+    /// When it was added.
+    pub created_at_ms: i64,
+}
+
+impl RegistryRow {
+    /// A registry of type `npm` whose feed is looked for.
+    #[must_use]
+    pub fn new(name: &str, host: &str, source: &str, now_ms: i64) -> Self {
+        Self {
+            name: name.to_owned(),
+            host: host.to_owned(),
+            source: source.to_owned(),
+            stored_at_ms: now_ms,
+            kind: String::from("npm"),
+            user_prefix: String::new(),
+            change_stream: String::from("auto"),
+            token: None,
+            rate: 0,
+            created_at_ms: now_ms,
+        }
+    }
+}
+
+impl fmt::Debug for RegistryRow {
+    /// Everything but the token.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("RegistryRow")
+            .field("name", &self.name)
+            .field("host", &self.host)
+            .field("kind", &self.kind)
+            .field("has_token", &self.token.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 const UPSERT: RowsStatement = RowsStatement {
-    head: "INSERT INTO registries (name, host, source, stored_at_ms) VALUES ",
-    columns: 4,
+    head: "INSERT INTO registries (name, host, source, stored_at_ms, kind, user_prefix, \
+           change_stream, token, rate, created_at_ms) VALUES ",
+    columns: 10,
+    tail: " ON CONFLICT (name) DO UPDATE SET host = excluded.host, source = excluded.source, \
+           stored_at_ms = excluded.stored_at_ms, kind = excluded.kind, \
+           user_prefix = excluded.user_prefix, change_stream = excluded.change_stream, \
+           token = excluded.token, rate = excluded.rate",
+};
+
+/// Only the address: what else is set of the registry stays.
+const MOVE: RowsStatement = RowsStatement {
+    head: "INSERT INTO registries (name, host, source, stored_at_ms, created_at_ms) VALUES ",
+    columns: 5,
     tail: " ON CONFLICT (name) DO UPDATE SET host = excluded.host, source = excluded.source, \
            stored_at_ms = excluded.stored_at_ms",
 };
-
-type Raw = (String, String, String, i64);
-
-fn row((name, host, source, stored_at_ms): Raw) -> RegistryRow {
-    RegistryRow { name, host, source, stored_at_ms }
-}
 
 /// The registry of this name.
 ///
 /// # Errors
 /// Those of the database.
 pub fn find(connection: &mut AnyConnection, name: &str) -> Result<Option<RegistryRow>, StoreError> {
-    Ok(registries::table.find(name).get_result::<Raw>(connection).optional()?.map(row))
+    let found = registries::table.find(name).select(RegistryRow::as_select());
+    Ok(found.get_result(connection).optional()?)
 }
 
 /// All registries by name.
@@ -53,11 +106,11 @@ pub fn find(connection: &mut AnyConnection, name: &str) -> Result<Option<Registr
 /// # Errors
 /// Those of the database.
 pub fn list(connection: &mut AnyConnection) -> Result<Vec<RegistryRow>, StoreError> {
-    let rows = registries::table.order(registries::name).load::<Raw>(connection)?;
-    Ok(rows.into_iter().map(row).collect())
+    let rows = registries::table.order(registries::name).select(RegistryRow::as_select());
+    Ok(rows.load(connection)?)
 }
 
-/// Adds a registry or replaces what is known about it (a write).
+/// Adds a registry or replaces all that is known about it (a write).
 ///
 /// # Errors
 /// Those of the database.
@@ -67,7 +120,37 @@ pub fn upsert(connection: &mut AnyConnection, registry: &RegistryRow) -> Result<
         Value::Text(&registry.host),
         Value::Text(&registry.source),
         Value::BigInt(registry.stored_at_ms),
+        Value::Text(&registry.kind),
+        Value::Text(&registry.user_prefix),
+        Value::Text(&registry.change_stream),
+        Value::OptionalText(registry.token.as_deref()),
+        Value::BigInt(registry.rate),
+        Value::BigInt(registry.created_at_ms),
     ];
     UPSERT.execute(connection, &values)?;
     Ok(())
+}
+
+/// Adds a registry or gives it this address; what else is known of it stays (a write).
+///
+/// # Errors
+/// Those of the database.
+pub fn move_to(connection: &mut AnyConnection, registry: &RegistryRow) -> Result<(), StoreError> {
+    let values = [
+        Value::Text(&registry.name),
+        Value::Text(&registry.host),
+        Value::Text(&registry.source),
+        Value::BigInt(registry.stored_at_ms),
+        Value::BigInt(registry.created_at_ms),
+    ];
+    MOVE.execute(connection, &values)?;
+    Ok(())
+}
+
+/// Forgets a registry; `false` when there is none of this name (a write).
+///
+/// # Errors
+/// Those of the database.
+pub fn delete(connection: &mut AnyConnection, name: &str) -> Result<bool, StoreError> {
+    Ok(diesel::delete(registries::table.find(name)).execute(connection)? > 0)
 }

@@ -145,6 +145,12 @@ diesel::table! {
         host -> Text,
         source -> Text,
         stored_at_ms -> BigInt,
+        kind -> Text,
+        user_prefix -> Text,
+        change_stream -> Text,
+        token -> Nullable<Text>,
+        rate -> BigInt,
+        created_at_ms -> BigInt,
     }
 }
 
@@ -234,6 +240,14 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    scopes (scope) {
+        scope -> Text,
+        registry -> Text,
+        created_at_ms -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     packages,
     versions,
@@ -258,6 +272,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     reconciliations,
     missing_names,
     sweeps,
+    scopes,
 );
 
 diesel::table! {

@@ -341,12 +341,8 @@ fn small_tables_give_back_what_they_got() {
         let nul = test.writer().write_blocking(|c| settings::set(c, "a\0", "b"));
         assert!(matches!(nul, Err(StoreError::Invalid(_))));
 
-        let mut registry = registries::RegistryRow {
-            name: registries::DEFAULT.into(),
-            host: "http://upstream.test".into(),
-            source: "a flag".into(),
-            stored_at_ms: 5,
-        };
+        let mut registry =
+            registries::RegistryRow::new(registries::DEFAULT, "http://upstream.test", "a flag", 5);
         test.write(|c| registries::upsert(c, &registry));
         registry.host = "http://other.test".into();
         test.write(|c| registries::upsert(c, &registry));

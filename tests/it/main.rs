@@ -20,6 +20,7 @@ mod harness;
 mod miss;
 mod missing;
 mod recovery;
+mod registries;
 mod removed;
 mod serve;
 mod signatures;

@@ -106,7 +106,8 @@ async fn try_fetch(
         landing.succeed(Arc::new(here));
         return Ok(());
     }
-    let upstream = deps.upstream()?;
+    let upstream = deps.upstream(name, known.owner())?;
+    let known = known.asked_at(&upstream);
     let answer = upstream.packument(name, &Validators::default(), Urgency::Person).await?;
     let PackumentAnswer::Found(mut fetched) = answer else {
         let why = "304 (not modified) for a request without conditions";
@@ -163,7 +164,7 @@ async fn already_here(deps: &FetchThroughDeps, known: &Known) -> Option<MissDocu
         return None; // perhaps it is back
     }
     let body_bytes = usize::try_from(row.document.as_ref()?.body_bytes).ok()?;
-    let lane = match deps.upstream() {
+    let lane = match deps.upstream(&known.name, known.owner()) {
         Ok(upstream) if body_bytes > FREE_BODY_BYTES => upstream.large_lane().enter().await,
         _ => None,
     };
@@ -240,7 +241,7 @@ async fn revalidate_once(
     if known.row.is_none() {
         return Err(MissError::NotFound);
     }
-    let upstream = deps.upstream()?;
+    let upstream = deps.upstream(name, known.owner())?;
     match upstream.packument(name, &deps.rules.validators(&known), urgency).await {
         Ok(PackumentAnswer::NotModified { validators }) => {
             Ok((deps.commit)(known.touched(validators, "sync")).await)

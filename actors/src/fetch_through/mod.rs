@@ -29,6 +29,7 @@ use tokio::runtime::Handle;
 
 use crate::committer::CommitError;
 use crate::known::Known;
+use crate::registries::NotAsked;
 use crate::rules::Rules;
 use crate::upstream::{Upstream, Urgency};
 
@@ -38,8 +39,10 @@ pub use error::MissError;
 use flight::Flights;
 use spool::{Spool, Stored};
 
-/// The current upstream, `None` while none is known.
-pub type FindUpstream = Arc<dyn Fn() -> Option<Upstream> + Send + Sync>;
+/// The upstream to ask for a name, of which the second is the owner written down so far; `None`
+/// while none is known.
+pub type FindUpstream =
+    Arc<dyn Fn(&PackageName, Option<&str>) -> Result<Option<Upstream>, NotAsked> + Send + Sync>;
 
 /// Makes a change durable.
 pub type CommitFn =
@@ -53,7 +56,7 @@ pub type FindParked = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 pub struct FetchThroughDeps {
     /// Where requests, hashing and scanning run.
     pub runtime: Handle,
-    /// The current upstream.
+    /// Whom to ask.
     pub upstream: FindUpstream,
     /// Rows and blobs.
     pub store: Store,
@@ -256,8 +259,10 @@ fn stored(found: Stored) -> TarballFetch {
 }
 
 impl FetchThroughDeps {
-    fn upstream(&self) -> Result<Upstream, MissError> {
-        (self.upstream)().ok_or_else(MissError::no_upstream)
+    /// Whom to ask for a name; a name nobody is asked for is not there.
+    fn upstream(&self, name: &PackageName, set: Option<&str>) -> Result<Upstream, MissError> {
+        let found = (self.upstream)(name, set).map_err(|_| MissError::NotFound)?;
+        found.ok_or_else(MissError::no_upstream)
     }
 
     fn check_parked(&self) -> Result<(), MissError> {

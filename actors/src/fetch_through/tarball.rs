@@ -20,6 +20,7 @@ const TRIES_ON_CONFLICT: usize = 4;
 pub(super) struct Wanted {
     pub(super) expected: ExpectedDigest,
     url: Url,
+    registry: String,
 }
 
 impl Wanted {
@@ -37,7 +38,8 @@ impl Wanted {
         let url = Url::parse(url).map_err(|error| {
             MissError::BadUpstream(format!("{what} has no usable dist.tarball: {error}"))
         })?;
-        Ok(Self { expected, url })
+        let registry = asked.package.registry.clone();
+        Ok(Self { expected, url, registry })
     }
 }
 
@@ -106,7 +108,7 @@ impl Flight<'_> {
             }
         }
         self.deps.check_parked()?;
-        let upstream = self.deps.upstream()?;
+        let upstream = self.deps.upstream(self.name, Some(&self.wanted.registry))?;
         let mut schedule = upstream.retry_policy().schedule(Urgency::Person);
         let mut has_mismatched = false;
         loop {

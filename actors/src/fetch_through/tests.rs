@@ -103,7 +103,7 @@ impl World {
         let parked = is_parked.clone();
         let fetch = FetchThrough::new(FetchThroughDeps {
             runtime: Handle::current(),
-            upstream: Arc::new(move || Some(upstream.clone())),
+            upstream: Arc::new(move |_, _| Ok(Some(upstream.clone()))),
             commit: committing(&store, commits_fail.clone()),
             store: store.clone(),
             negative_for,

@@ -23,8 +23,9 @@ use crate::clock::now_ms;
 use crate::committer::{CommitError, Write};
 use crate::events::EngineEvent;
 use crate::parking::Parking;
+use crate::registries::Registries;
 use crate::supervision::{RestartBackoff, guarded};
-use crate::task_queue::{WakeUp, write_returning};
+use crate::task_queue::write_returning;
 
 /// How often free space is looked at: one system call.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -50,7 +51,7 @@ pub struct Janitor {
     settings: JanitorSettings,
     parking: Parking,
     committer: Recipient<Write>,
-    wake_up: Vec<Recipient<WakeUp>>,
+    registries: Registries,
     events: broadcast::Sender<EngineEvent>,
     backoff: RestartBackoff,
 }
@@ -84,10 +85,17 @@ impl Janitor {
         settings: JanitorSettings,
         parking: Parking,
         committer: Recipient<Write>,
-        wake_up: Vec<Recipient<WakeUp>>,
+        registries: Registries,
         events: broadcast::Sender<EngineEvent>,
     ) -> Self {
-        Self { settings, parking, committer, wake_up, events, backoff: RestartBackoff::default() }
+        Self {
+            settings,
+            parking,
+            committer,
+            registries,
+            events,
+            backoff: RestartBackoff::default(),
+        }
     }
 
     fn look(&self) {
@@ -111,9 +119,7 @@ impl Janitor {
         if self.parking.resume() {
             tracing::info!("fetching goes on");
             let _ = self.events.send(EngineEvent::Resumed);
-            for registry in &self.wake_up {
-                let _ = registry.try_send(WakeUp);
-            }
+            self.registries.wake_syncs();
         }
     }
 

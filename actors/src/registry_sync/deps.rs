@@ -17,6 +17,7 @@ use crate::credit::ByteCredits;
 use crate::events::EngineEvent;
 use crate::log_writer::TaskLogs;
 use crate::parking::Parking;
+use crate::registries::Registries;
 use crate::rules::Rules;
 use crate::supervision::panic_text;
 use crate::task_queue::{EnqueueTasks, SettleTask};
@@ -41,6 +42,8 @@ pub struct JobDeps {
     pub registry: Arc<str>,
     /// The client of that registry, once one is known.
     pub upstream: UpstreamSlot,
+    /// All registries, and who owns which name.
+    pub registries: Registries,
     /// Database and blobs, for reading and putting bytes.
     pub store: Store,
     /// Makes changes durable.

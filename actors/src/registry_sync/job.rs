@@ -19,6 +19,7 @@ use super::tarballs::{self, HeldTarball, TarballFailure};
 use crate::change_builder::DocumentPlan;
 use crate::clock::now_ms;
 use crate::committer::{Commit, CommitError};
+use crate::engine::DEFAULT_REGISTRY;
 use crate::events::{EngineEvent, SyncSummary};
 use crate::known::Known;
 use crate::log_writer::TaskLog;
@@ -72,6 +73,8 @@ async fn try_sync(deps: &JobDeps, task: &TaskRow, log: &TaskLog) -> JobResult {
     }
     let upstream = deps.upstream().ok_or(JobError::NoUpstream)?;
     let known = Known::read(&deps.store, &task.name).await?;
+    deps.registries.ownership().check(&task.name, known.owner(), &deps.registry)?;
+    let known = known.asked_at(&upstream);
     let urgency = urgency(task);
     log.line(
         "🚧",
@@ -424,6 +427,10 @@ impl Sync<'_> {
             self.log.line("⚠️", why);
             return;
         }
+        let Ok(tasks) = self.deps.registries.assign(tasks).await else {
+            tracing::warn!(package.name = %self.task.name, "its dependencies were not queued");
+            return;
+        };
         let ids: HashSet<TaskId> = tasks.iter().map(|task| task.id).collect();
         let Ok(Ok(rows)) = self.deps.enqueue.send(EnqueueTasks { tasks }).await else {
             tracing::warn!(package.name = %self.task.name, "its dependencies were not queued");
@@ -448,7 +455,7 @@ impl Sync<'_> {
         NewTask {
             id: TaskId::new(),
             name,
-            registry: self.task.registry.clone(),
+            registry: DEFAULT_REGISTRY.to_owned(), // assigned to its owner
             priority: tasks::PRIORITY_DEPENDENCY,
             options,
             author: None,

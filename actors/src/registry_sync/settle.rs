@@ -12,6 +12,7 @@ use crate::committer::CommitError;
 use crate::events::{EngineEvent, SyncSummary};
 use crate::known::UnusableDocument;
 use crate::log_writer::TaskLog;
+use crate::registries::NotAsked;
 use crate::rules::Unaccepted;
 use crate::task_queue::SettleTask;
 use crate::upstream::{UpstreamError, Urgency};
@@ -27,6 +28,9 @@ pub enum JobError {
     /// No upstream is known.
     #[error("no upstream is known")]
     NoUpstream,
+    /// This registry is not asked for that name.
+    #[error("{0}")]
+    NotAsked(#[from] NotAsked),
     /// The upstream said no, or said nothing.
     #[error("{0}")]
     Upstream(#[from] UpstreamError),
@@ -99,6 +103,7 @@ impl JobError {
             Self::NoUpstream => true,
             Self::Refused(_)
             | Self::Parked(_)
+            | Self::NotAsked(_)
             | Self::Absent { .. }
             | Self::Older { .. }
             | Self::NotYet { .. } => false,

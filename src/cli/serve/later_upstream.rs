@@ -52,7 +52,7 @@ async fn accept(
         .set_upstream(Some(settings))
         .map_err(|error| Problem::failed("the upstream npm names is refused").why(error))?;
     let row = stored_row(&found.url, found.origin.clone());
-    let write: WriteFn = Box::new(move |connection| registries::upsert(connection, &row));
+    let write: WriteFn = Box::new(move |connection| registries::move_to(connection, &row));
     engine
         .write(write)
         .await

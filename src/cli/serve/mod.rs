@@ -112,6 +112,7 @@ impl Serving<'_> {
         let ask_npm = settings.is_none() && discover;
         let mut settings = engine_settings(&self.config, settings);
         settings.follow = follow_settings(&self.config);
+        settings.registry_defaults = Some(upstream::registry_defaults(&self.config, &self.store)?);
         let engine = Engine::start(settings, self.store.clone())
             .await
             .map_err(|error| Problem::failed("the engine cannot start").why(error))?;

@@ -237,12 +237,7 @@ async fn a_body_that_breaks_a_rule_is_told_which() {
 async fn a_name_stays_with_the_registry_that_owns_it() {
     let (mirror, user, admin) = start(&[package("lamp")]).await;
     let add: WriteFn = Box::new(|rows| {
-        let other = RegistryRow {
-            name: "other".into(),
-            host: "http://127.0.0.1:9".into(),
-            source: "a test".into(),
-            stored_at_ms: 0,
-        };
+        let other = RegistryRow::new("other", "http://127.0.0.1:9", "a test", 0);
         registries::upsert(rows, &other)
     });
     mirror.engine().write(add).await.expect("a writable store");

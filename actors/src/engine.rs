@@ -92,12 +92,12 @@ impl Engine {
     /// # Errors
     /// When a thread cannot be started or the upstream's settings are refused.
     pub async fn start(settings: EngineSettings, store: Store) -> Result<Self, EngineError> {
-        let registries = Registries::open(
+        let registries = Box::pin(Registries::open(
             store.clone(),
             settings.registry_defaults.clone(),
             settings.upstream.clone(),
             settings.private_scopes.clone(),
-        )
+        ))
         .await?;
         give_back_orphans(&store).await?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -121,7 +121,7 @@ impl Engine {
             .await
             .map_err(|_| EngineError::Start("the thread of the actors ended at once".into()))?;
         // one bad row is no reason to serve nothing
-        if let Err(error) = common.registries.reload().await {
+        if let Err(error) = Box::pin(common.registries.reload()).await {
             tracing::error!(%error, "not every registry is in use");
         }
         let handle = EngineHandle::new(Shared::new(addresses, &settings, common.into_parts()));

@@ -101,7 +101,7 @@ fn seeded(settings: &StoreSettings, names: u64) -> Store {
     let mut writer = store.writer_blocking().unwrap();
     for from in (0..names).step_by(usize::try_from(SEED_BATCH).unwrap()) {
         let changes = (from..(from + SEED_BATCH).min(names)).map(package).collect();
-        writer.commit_blocking(CommitBatch { writes: Vec::new(), changes }).unwrap();
+        writer.commit_blocking(&mut CommitBatch { writes: Vec::new(), changes }).unwrap();
     }
     drop(writer);
     store

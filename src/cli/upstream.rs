@@ -138,7 +138,7 @@ fn remember(config: &Config, store: &Store, url: &Url) -> Result<(), Problem> {
         Some(Source::Discovered(origin)) => origin.clone(),
         _ => return Ok(()),
     };
-    let row = stored_row(url, source);
+    let row = stored_row(url, &source);
     let before = store.read_blocking(|connection| registries::find(connection, DEFAULT))?;
     if before.is_some_and(|before| before.host == row.host) {
         return Ok(());
@@ -149,8 +149,8 @@ fn remember(config: &Config, store: &Store, url: &Url) -> Result<(), Problem> {
 
 /// The row of a remembered upstream.
 #[must_use]
-pub fn stored_row(url: &Url, source: String) -> RegistryRow {
-    RegistryRow::new(DEFAULT, url.as_str(), &source, now_ms())
+pub fn stored_row(url: &Url, source: &str) -> RegistryRow {
+    RegistryRow::new(DEFAULT, url.as_str(), source, now_ms())
 }
 
 /// What the engine is told of the upstream; `None` when there is none.

@@ -51,7 +51,7 @@ async fn accept(
     engine
         .set_upstream(Some(settings))
         .map_err(|error| Problem::failed("the upstream npm names is refused").why(error))?;
-    let row = stored_row(&found.url, found.origin.clone());
+    let row = stored_row(&found.url, &found.origin);
     let write: WriteFn = Box::new(move |connection| registries::move_to(connection, &row));
     engine
         .write(write)

@@ -2,8 +2,8 @@
 //!
 //! Owns nothing that must survive. Parks fetching when the data folder has less room than
 //! `storage.keep_free` or a write met a full disk, and lifts that as soon as there is room
-//! again; deletes finished tasks and their logs after a month, and the oldest of very many. Sends [`WakeUp`] to the registry
-//! syncs when fetching goes on.
+//! again; deletes finished tasks and their logs after a month, and the oldest of very many. Wakes
+//! the registry syncs up when fetching goes on.
 
 mod disk;
 

@@ -153,6 +153,7 @@ impl Engine {
 
     fn end_threads(&mut self) {
         self.runtime.end();
+        self.handle.registries().end();
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
         }

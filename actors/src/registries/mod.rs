@@ -7,7 +7,7 @@
 mod ownership;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use actix::Addr;
 use npm::PackageName;
@@ -67,7 +67,8 @@ struct Inner {
     defaults: RwLock<Option<UpstreamSettings>>,
     by_name: RwLock<BTreeMap<String, Registry>>,
     ownership: RwLock<Arc<Ownership>>,
-    start: OnceLock<StartActors>,
+    /// Holds what the actors share, these registries included: taken out when the engine ends.
+    start: RwLock<Option<StartActors>>,
     reloading: tokio::sync::Mutex<()>,
     opened_at_ms: i64,
 }
@@ -99,7 +100,7 @@ impl Registries {
             publish_scopes,
             defaults: RwLock::new(defaults.or_else(|| upstream.clone())),
             by_name: RwLock::default(),
-            start: OnceLock::new(),
+            start: RwLock::default(),
             reloading: tokio::sync::Mutex::default(),
             opened_at_ms: now_ms(),
         }));
@@ -114,14 +115,22 @@ impl Registries {
         start: StartActors,
     ) {
         let _ = self.0.committer.set(committer);
-        let _ = self.0.start.set(start);
+        *self.0.start.write() = Some(start);
         for (name, registry) in self.0.by_name.write().iter_mut() {
             registry.actors = self.start(name, &registry.slot);
         }
     }
 
+    /// Starts nothing any more and lets go of all that runs, so that the store can be closed.
+    pub(crate) fn end(&self) {
+        *self.0.start.write() = None;
+        for registry in self.0.by_name.write().values_mut() {
+            registry.actors = RegistryActors::default();
+        }
+    }
+
     fn start(&self, name: &str, slot: &UpstreamSlot) -> RegistryActors {
-        self.0.start.get().map(|start| start(name, slot)).unwrap_or_default()
+        self.0.start.read().as_ref().map(|start| start(name, slot)).unwrap_or_default()
     }
 
     /// Makes what runs agree with the tables.

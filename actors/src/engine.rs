@@ -288,6 +288,7 @@ fn registry_starter(
             let deps = FollowDeps {
                 registry: Arc::from(registry),
                 upstream: upstream.clone(),
+                registries: common.registries.clone(),
                 store: common.store.clone(),
                 write: committer.clone().recipient(),
                 take: queue.clone().recipient(),
@@ -302,6 +303,7 @@ fn registry_starter(
         let deps = AuditDeps {
             registry: Arc::from(registry),
             upstream: upstream.clone(),
+            registries: common.registries.clone(),
             store: common.store.clone(),
             write: committer.clone().recipient(),
             make: queue.clone().recipient(),

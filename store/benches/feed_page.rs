@@ -10,6 +10,7 @@
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
@@ -124,6 +125,7 @@ impl Following {
             changes: folded.changes,
             next,
             takes,
+            ownership: Arc::default(),
             seen: Seen::default(),
             jumped: None,
         };

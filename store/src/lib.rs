@@ -24,6 +24,7 @@ use pq_sys as _;
 
 pub mod alarms;
 mod any_connection;
+pub mod audit;
 pub mod blob_rows;
 pub mod blobs;
 pub mod blocks;
@@ -41,6 +42,7 @@ pub mod lock;
 pub mod maintenance;
 mod migrations;
 pub mod missing_names;
+pub mod ownership;
 pub mod packages;
 pub mod reconciliations;
 pub mod registries;

@@ -7,8 +7,10 @@
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
+use npm::PackageName;
 
 use crate::dialect::{self, RowsStatement, Value};
+use crate::ownership::Ownership;
 use crate::packages::package_name;
 use crate::schema::missing_names;
 use crate::tasks::{self, NewTask, PRIORITY_SWEEP, TaskOptions};
@@ -25,7 +27,7 @@ const SEEN: RowsStatement = RowsStatement {
            THEN missing_names.queued_at_ms ELSE NULL END",
 };
 
-const ARRIVED: RowsStatement = RowsStatement {
+const FORGET: RowsStatement = RowsStatement {
     head: "DELETE FROM missing_names WHERE (registry, name) IN (VALUES ",
     columns: 2,
     tail: ")",
@@ -70,8 +72,8 @@ pub(crate) fn forget_unseen(
     Ok(())
 }
 
-/// Packages that came: (registry, name) (a write).
-pub(crate) fn arrived(
+/// Packages that came, or are not wanted any more: (registry, name) (a write).
+pub(crate) fn forget(
     connection: &mut AnyConnection,
     packages: &[(&str, &str)],
 ) -> Result<(), StoreError> {
@@ -79,7 +81,7 @@ pub(crate) fn arrived(
         .iter()
         .flat_map(|(registry, name)| [Value::Text(registry), Value::Text(name)])
         .collect::<Vec<_>>();
-    ARRIVED.execute(connection, &values)?;
+    FORGET.execute(connection, &values)?;
     Ok(())
 }
 
@@ -108,7 +110,8 @@ pub fn any_to_queue(connection: &mut AnyConnection, registry: &str) -> Result<bo
     Ok(first.first::<String>(connection).optional()?.is_some())
 }
 
-/// Makes tasks of the next missing names (a write); answers how many.
+/// Makes tasks of the next missing names (a write); answers how many. Names that belong to another
+/// registry by now, or to none, are forgotten.
 ///
 /// # Errors
 /// Those of the database.
@@ -116,6 +119,7 @@ pub fn queue(
     connection: &mut AnyConnection,
     registry: &str,
     limit: i64,
+    ownership: &Ownership,
 ) -> Result<usize, StoreError> {
     let next = missing_names::table
         .filter(missing_names::registry.eq(registry))
@@ -134,15 +138,26 @@ pub fn queue(
     diesel::update(taken)
         .set((missing_names::queued_at_ms.eq(now), missing_names::reason.eq(None::<String>)))
         .execute(connection)?;
-    let tasks = names.iter().map(|name| new_task(registry, name)).collect::<Result<_, _>>()?;
-    tasks::enqueue(connection, tasks)?;
-    Ok(names.len())
+    let names: Vec<PackageName> =
+        names.iter().map(|name| package_name(name)).collect::<Result<_, _>>()?;
+    let (wanted, others): (Vec<_>, Vec<_>) =
+        names.into_iter().partition(|name| ownership.is_asked(registry, name, None));
+    if !others.is_empty() {
+        let others: Vec<_> = others.iter().map(|name| (registry, name.as_str())).collect();
+        forget(connection, &others)?;
+    }
+    let tasks: Vec<_> = wanted.into_iter().map(|name| new_task(registry, name)).collect();
+    let count = tasks.len();
+    if count > 0 {
+        tasks::enqueue(connection, tasks)?;
+    }
+    Ok(count)
 }
 
-fn new_task(registry: &str, name: &str) -> Result<NewTask, StoreError> {
-    Ok(NewTask {
+fn new_task(registry: &str, name: PackageName) -> NewTask {
+    NewTask {
         id: TaskId::new(),
-        name: package_name(name)?,
+        name,
         registry: registry.to_owned(),
         priority: PRIORITY_SWEEP,
         options: TaskOptions {
@@ -152,5 +167,5 @@ fn new_task(registry: &str, name: &str) -> Result<NewTask, StoreError> {
         },
         author: None,
         author_ip: None,
-    })
+    }
 }

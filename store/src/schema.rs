@@ -248,6 +248,19 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    audit_log (id) {
+        id -> Text,
+        at_ms -> BigInt,
+        who -> Text,
+        origin -> Text,
+        action -> Text,
+        subject -> Text,
+        before -> Nullable<Text>,
+        after -> Nullable<Text>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     packages,
     versions,
@@ -273,6 +286,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     missing_names,
     sweeps,
     scopes,
+    audit_log,
 );
 
 diesel::table! {

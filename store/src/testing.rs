@@ -8,6 +8,8 @@ use npm::{ManifestDigest, PackageName, Sha512Digest};
 use tempfile::TempDir;
 
 use crate::blobs::{BlobLocation, BlobSettings};
+use crate::ownership::Ownership;
+use crate::scopes::ScopeRow;
 use crate::{
     CommitBatch, Committed, DatabaseSettings, DocumentChange, DocumentEncoding, Keeping,
     PackageChange, PackageStatus, Store, StoreError, StoreSettings, StoreWriter, Validators,
@@ -160,6 +162,16 @@ pub(crate) fn bare_change(name: &str, base_revision: Option<i64>) -> PackageChan
         gone: None,
         revise: false,
     }
+}
+
+/// Scopes and the registries they are bound to.
+pub(crate) fn binding(scopes: &[(&str, &str)]) -> Ownership {
+    let row = |(scope, registry): &(&str, &str)| ScopeRow {
+        scope: (*scope).to_owned(),
+        registry: (*registry).to_owned(),
+        created_at_ms: 0,
+    };
+    Ownership::new(scopes.iter().map(row).collect(), &[])
 }
 
 pub(crate) fn package(name: &str) -> PackageName {

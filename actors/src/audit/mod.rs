@@ -31,6 +31,7 @@ pub use self::settings::AuditSettings;
 use crate::clock::now_ms;
 use crate::committer::Write;
 use crate::parking::Parking;
+use crate::registries::Registries;
 use crate::supervision::{RestartBackoff, guarded};
 use crate::task_queue::MakeTasks;
 use crate::upstream_slot::UpstreamSlot;
@@ -45,6 +46,8 @@ pub struct AuditDeps {
     pub registry: Arc<str>,
     /// Where its client is found.
     pub upstream: UpstreamSlot,
+    /// Who is asked for which name.
+    pub registries: Registries,
     /// For reading.
     pub store: Store,
     /// Rare writes.

@@ -135,6 +135,7 @@ async fn compare_page(deps: &AuditDeps, list: &str, after: String) -> Result<boo
         is_last: names.is_empty(),
         names,
         wants_missing: deps.settings.wants_all,
+        ownership: deps.registries.ownership(),
     };
     let more = !page.is_last;
     let take = move |connection: &mut AnyConnection| {

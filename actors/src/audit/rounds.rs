@@ -51,11 +51,15 @@ async fn try_step(deps: &AuditDeps) -> Result<Made, String> {
     }
     let due = due(deps).await.map_err(|error| error.to_string())?;
     for lane in due.lanes {
-        made.swept += make(deps, move |connection| sweeps::step(connection, &lane)).await?;
+        let ownership = deps.registries.ownership();
+        let sweep = move |c: &mut AnyConnection| sweeps::step(c, &lane, &ownership);
+        made.swept += make(deps, sweep).await?;
     }
     if due.missing {
         let (registry, limit) = (deps.registry.to_string(), deps.settings.tasks_at_once);
-        let queue = move |c: &mut AnyConnection| missing_names::queue(c, &registry, limit);
+        let ownership = deps.registries.ownership();
+        let queue =
+            move |c: &mut AnyConnection| missing_names::queue(c, &registry, limit, &ownership);
         made.missing = make(deps, queue).await?;
     }
     Ok(made)

@@ -14,6 +14,7 @@ use super::place::Place;
 use super::settings::{FeedStart, FollowSettings};
 use crate::clock::now_ms;
 use crate::committer::{CommitError, Write};
+use crate::registries::Registries;
 use crate::task_queue::{RecheckPackages, TakeFeedPage, write_returning};
 use crate::upstream::{FeedAddress, FeedChoice, Upstream, UpstreamError};
 use crate::upstream_slot::UpstreamSlot;
@@ -41,6 +42,8 @@ pub struct FollowDeps {
     pub registry: Arc<str>,
     /// Where its client is found.
     pub upstream: UpstreamSlot,
+    /// Who is asked for which name.
+    pub registries: Registries,
     /// For reading.
     pub store: Store,
     /// Rare writes.
@@ -297,7 +300,8 @@ impl Step<'_> {
         if !due || self.is_waiting(tasks::PRIORITY_SWEEP).await? {
             return Ok(());
         }
-        let again = RecheckPackages { mover: self.mover()?, limit: RECHECK_STEP };
+        let ownership = self.deps.registries.ownership();
+        let again = RecheckPackages { mover: self.mover()?, limit: RECHECK_STEP, ownership };
         let answer = self.deps.recheck.send(again).await.unwrap_or(Err(CommitError::Restarted))?;
         let (Taken::Written { tasks }, Some(row)) = answer else {
             return Err(Failure::Event(Event::Moved));
@@ -404,6 +408,7 @@ impl Step<'_> {
             changes: folded.changes,
             next: folded.next.number(),
             takes: self.deps.takes,
+            ownership: self.deps.registries.ownership(),
             seen,
             jumped: jumped.clone(),
         };

@@ -2,9 +2,7 @@
 //!
 //! The `registries` and `scopes` tables are the truth; [`Registries::reload`] makes what runs
 //! agree with them, at the start and after every change. `default` comes from the settings.
-//! Which registry a name belongs to is decided in `ownership`, here for everybody.
-
-mod ownership;
+//! Which registry a name belongs to is decided by [`Ownership`], which is kept current here.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -17,7 +15,6 @@ use store::tasks::NewTask;
 use store::{Store, StoreError, packages, scopes};
 use url::Url;
 
-pub use self::ownership::{NotAsked, Owner, Ownership};
 use crate::audit::Audit;
 use crate::budget::{self, LateCommitter};
 use crate::changes_follower::ChangesFollower;
@@ -27,6 +24,7 @@ use crate::registry_sync::RegistrySync;
 use crate::task_queue::WakeUp;
 use crate::upstream::{FeedChoice, RequestBudget, Upstream, UpstreamError, UpstreamSettings};
 use crate::upstream_slot::UpstreamSlot;
+pub use store::ownership::{NotAsked, Ownership};
 
 /// What runs for one registry.
 #[derive(Clone, Default)]
@@ -263,16 +261,13 @@ impl Registries {
     /// that registry has no upstream.
     ///
     /// # Errors
-    /// [`NotAsked::Private`].
+    /// [`NotAsked`], when nobody is to be asked.
     pub fn for_name(
         &self,
         name: &PackageName,
         set: Option<&str>,
     ) -> Result<Option<Upstream>, NotAsked> {
-        match self.ownership().owner(name, set) {
-            Owner::Private => Err(NotAsked::Private(name.clone())),
-            Owner::Registry(owner) => Ok(self.upstream(&owner)),
-        }
+        Ok(self.upstream(self.ownership().asked(name, set)?))
     }
 
     /// Who owns what, as of now.
@@ -297,8 +292,8 @@ impl Registries {
         for task in tasks.iter_mut().filter(|task| task.registry == DEFAULT_REGISTRY) {
             let set = set.get(&task.name).map(String::as_str);
             // a private one keeps `default`, whose job says why nobody is asked
-            if let Owner::Registry(owner) = ownership.owner(&task.name, set) {
-                task.registry = owner;
+            if let Ok(owner) = ownership.asked(&task.name, set) {
+                task.registry = owner.to_owned();
             }
         }
         Ok(tasks)

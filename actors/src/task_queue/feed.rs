@@ -1,7 +1,10 @@
 //! What followers ask of the queue: pages of feeds, written with the place they lead to.
 
+use std::sync::Arc;
+
 use actix::{ActorFutureExt, Handler, Message, ResponseActFuture, WrapFuture};
 use store::feeds::{self, FeedPage, FeedRow, Mover, Taken};
+use store::ownership::Ownership;
 
 use super::TaskQueue;
 use crate::committer::CommitError;
@@ -23,6 +26,8 @@ pub struct RecheckPackages {
     pub mover: Mover,
     /// Most packages.
     pub limit: i64,
+    /// Who is asked for which name.
+    pub ownership: Arc<Ownership>,
 }
 
 impl TaskQueue {
@@ -54,9 +59,9 @@ impl Handler<RecheckPackages> for TaskQueue {
     type Result = ResponseActFuture<Self, Result<(Taken, Option<FeedRow>), CommitError>>;
 
     fn handle(&mut self, message: RecheckPackages, _: &mut Self::Context) -> Self::Result {
-        let RecheckPackages { mover, limit } = message;
+        let RecheckPackages { mover, limit, ownership } = message;
         let written = self.write(move |connection| {
-            let taken = feeds::recheck(connection, &mover, limit)?;
+            let taken = feeds::recheck(connection, &mover, limit, &ownership)?;
             Ok((taken, feeds::find(connection, &mover.registry)?))
         });
         Box::pin(written.into_actor(self).map(|answer, this, ctx| {

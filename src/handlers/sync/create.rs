@@ -3,6 +3,7 @@
 use actix_web::web::Payload;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use actors::DEFAULT_REGISTRY;
+use actors::registries::Ownership;
 use npm::PackageName;
 use store::tasks::{NewTask, PRIORITY_FORCED, PRIORITY_PEOPLE, TaskOptions, TaskRow};
 use store::{AnyConnection, Keeping, StoreError, TaskId, packages, registries};
@@ -90,7 +91,7 @@ async fn queue(
     check_force(caller, &wish)?;
     let (asked, of) = (wish.registry.clone(), name.clone());
     let looked = app.engine.store().read(move |rows| look(rows, &of, asked.as_deref())).await?;
-    let registry = looked.choose(&name, &wish)?;
+    let registry = looked.choose(&app.engine.registries().ownership(), &name, &wish)?;
     let task = NewTask {
         id: TaskId::new(),
         name,
@@ -136,27 +137,31 @@ fn look(
 
 impl Looked {
     /// The registry to take the package from, in the order of the contract's checks.
-    fn choose(self, name: &PackageName, wish: &Wish) -> Result<String, ApiError> {
+    fn choose(
+        self,
+        ownership: &Ownership,
+        name: &PackageName,
+        wish: &Wish,
+    ) -> Result<String, ApiError> {
         if let Some(asked) = &wish.registry
             && !self.asked_is_known
         {
             let text = format!("Can't find target registry \"{asked}\"");
             return Err(ApiError::Forbidden(text));
         }
-        if wish.registry.is_none() && self.owner.as_deref() == Some(registries::SELF) {
+        let set = self.owner.as_deref();
+        let Ok(owner) = ownership.asked(name, set) else {
             return Err(ApiError::Forbidden(format!("Can't sync private package \"{name}\"")));
-        }
+        };
         if wish.sync_download_data {
             // counters of downloads are not kept
             let text = "Not allow to sync package download data";
             return Err(ApiError::Forbidden(text.to_owned()));
         }
-        match (self.owner, &wish.registry) {
-            (Some(owner), Some(asked)) if owner != *asked => {
-                Err(ApiError::Forbidden(format!("The package is synced from {owner}")))
-            }
-            (Some(owner), _) => Ok(owner),
-            (None, asked) => Ok(asked.clone().unwrap_or_else(|| DEFAULT_REGISTRY.to_owned())),
+        let registry = wish.registry.as_deref().unwrap_or(owner);
+        match ownership.check(name, set, registry) {
+            Ok(()) => Ok(registry.to_owned()),
+            Err(_) => Err(ApiError::Forbidden(format!("The package is synced from {owner}"))),
         }
     }
 }

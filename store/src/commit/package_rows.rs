@@ -258,7 +258,7 @@ pub(super) fn save(
     let arrived = plans.iter().filter(|plan| plan.fresh);
     let arrived: Vec<_> =
         arrived.map(|plan| (plan.row.registry.as_str(), plan.row.name.as_str())).collect();
-    missing_names::arrived(connection, &arrived)?;
+    missing_names::forget(connection, &arrived)?;
     let mut lost = Vec::new();
     plans.retain_mut(|plan| {
         if !plan.fresh {

@@ -1,6 +1,7 @@
 //! Numbers and list of what is missing, on both databases.
 
 use super::{Gap, GapCursor, Gaps, Why, count, list};
+use crate::ownership::Ownership;
 use crate::testing::{TestStore, bare_change, on_each_database, remote};
 use crate::{Keeping, PackageStatus, VersionChange, VersionState, missing_names};
 
@@ -33,7 +34,7 @@ fn fill(test: &TestStore) {
     gone.document.as_mut().unwrap().status = PackageStatus::Unpublished;
     test.commit(gone).unwrap();
     test.write(|c| missing_names::seen(c, "default", &["m1", "m2", "m3"], 1));
-    test.write(|c| missing_names::queue(c, "default", 2));
+    test.write(|c| missing_names::queue(c, "default", 2, &Ownership::default()));
     let task = test.write(|c| crate::tasks::claim(c, "default", "here", 1, 60_000)).remove(0);
     assert_eq!(task.name.as_str(), "m1");
     let end = crate::TaskEnd {

@@ -5,7 +5,8 @@
 //! every node, and saves a few microseconds a name; this way memory is one page, however many
 //! names are here.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use diesel::prelude::*;
 use diesel::sql_types::Text;
@@ -13,6 +14,7 @@ use npm::{Change, PackageName};
 
 use super::{Mover, Seen, hold, save_seen};
 use crate::dialect::{self, RowsStatement, Value};
+use crate::ownership::Ownership;
 use crate::schema::{feeds, packages};
 use crate::tasks::{self, FeedTarget, NewTask, PRIORITY_FEED, PRIORITY_SWEEP, TaskOptions};
 use crate::{AnyConnection, Keeping, StoreError, TaskId};
@@ -20,9 +22,10 @@ use crate::{AnyConnection, Keeping, StoreError, TaskId};
 /// Names whose rows become tasks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Takes {
-    /// Those that are here and belong to the registry.
+    /// Those that are here and of which the registry is asked.
     Held,
-    /// Every name that belongs to no other registry.
+    /// Every name of which the registry is asked: `default` what belongs to no other, another one
+    /// what is in its scopes.
     All,
 }
 
@@ -37,6 +40,8 @@ pub struct FeedPage {
     pub next: i64,
     /// Which of them become tasks.
     pub takes: Takes,
+    /// Who is asked for which name.
+    pub ownership: Arc<Ownership>,
     /// What the look showed besides.
     pub seen: Seen,
     /// The numbers jumped: a new epoch starts with this page, everything here is asked again, and
@@ -103,16 +108,13 @@ fn wanted(
     let values: Vec<_> =
         page.changes.iter().map(|change| Value::Text(change.name.as_str())).collect();
     let found: Vec<(String, String)> = WHOSE.load::<(Text, Text), _>(connection, &values)?;
-    let mut ours = HashSet::with_capacity(found.len());
-    let mut others = HashSet::new();
-    for (name, registry) in &found {
-        let set = if *registry == page.mover.registry { &mut ours } else { &mut others };
-        set.insert(name.as_str());
-    }
+    let owners: HashMap<&str, &str> =
+        found.iter().map(|(name, registry)| (name.as_str(), registry.as_str())).collect();
     let wants = |change: &&Change| {
-        let name = change.name.as_str();
-        let unknown = page.takes == Takes::All && !change.deleted && !others.contains(name);
-        ours.contains(name) || unknown
+        let owner = owners.get(change.name.as_str()).copied();
+        let may_be_new = page.takes == Takes::All && !change.deleted;
+        (owner.is_some() || may_be_new)
+            && page.ownership.is_asked(&page.mover.registry, &change.name, owner)
     };
     let task = |change: &Change| {
         let target = FeedTarget {
@@ -157,6 +159,7 @@ pub fn recheck(
     connection: &mut AnyConnection,
     mover: &Mover,
     limit: i64,
+    ownership: &Ownership,
 ) -> Result<Taken, StoreError> {
     let now = dialect::now_ms(connection)?;
     if !hold(connection, mover, now)? {
@@ -175,11 +178,16 @@ pub fn recheck(
     let more = i64::try_from(names.len()).is_ok_and(|found| found >= limit);
     let next = names.last().filter(|_| more);
     diesel::update(row).set(feeds::recheck_after.eq(next)).execute(connection)?;
-    let tasks: Vec<_> = names
+    let names: Vec<PackageName> = names
         .iter()
         .map(|name| crate::packages::package_name(name))
-        .map(|name| Ok(new_task(&mover.registry, name?, PRIORITY_SWEEP, Takes::Held, None)))
         .collect::<Result<_, StoreError>>()?;
+    let registry = mover.registry.as_str();
+    let tasks: Vec<_> = names
+        .into_iter()
+        .filter(|name| ownership.is_asked(registry, name, Some(registry)))
+        .map(|name| new_task(registry, name, PRIORITY_SWEEP, Takes::Held, None))
+        .collect();
     let count = tasks.len();
     if count > 0 {
         tasks::enqueue(connection, tasks)?;

@@ -1,10 +1,13 @@
 //! Places in feeds, on both databases: one mover, nothing lost, nothing doubled.
 
+use std::sync::Arc;
+
 use npm::Change;
 
 use super::*;
+use crate::ownership::Ownership;
 use crate::tasks::{self, TaskFilter, TaskRow};
-use crate::testing::{TestStore, bare_change, on_each_database, package};
+use crate::testing::{TestStore, bare_change, binding, on_each_database, package};
 use crate::{Keeping, TaskState};
 
 const LEASE: i64 = 60_000;
@@ -49,7 +52,8 @@ fn change(seq: i64, name: &str) -> Change {
 
 fn page(mover: Mover, changes: &[Change], next: i64, takes: Takes) -> FeedPage {
     let changes = changes.to_vec();
-    FeedPage { mover, changes, next, takes, seen: Seen::default(), jumped: None }
+    let (ownership, seen) = (Arc::default(), Seen::default());
+    FeedPage { mover, changes, next, takes, ownership, seen, jumped: None }
 }
 
 fn waiting(test: &TestStore) -> Vec<TaskRow> {
@@ -161,7 +165,7 @@ fn a_jump_starts_an_epoch_and_asks_for_everything_that_is_here() {
         assert_eq!(test.read(|c| alarms::newest(c, 9))[0].message, "from 100 to 90000000");
         let mut steps = Vec::new();
         while stored(test).recheck_after.is_some() {
-            steps.push(test.write(|c| recheck(c, &mover("a", &row), 2)));
+            steps.push(test.write(|c| recheck(c, &mover("a", &row), 2, &Ownership::default())));
         }
         assert_eq!(steps[..2], [Taken::Written { tasks: 2 }; 2]);
         assert_eq!(names(&waiting(test)), ["p0", "p1", "p2", "p3", "p4"]);
@@ -171,7 +175,7 @@ fn a_jump_starts_an_epoch_and_asks_for_everything_that_is_here() {
         assert_eq!(priority("p1"), tasks::PRIORITY_FEED, "what the feed names goes first");
         assert_eq!(priority("p0"), tasks::PRIORITY_SWEEP);
         let old = Mover { epoch: 1, ..mover("a", &row) };
-        assert_eq!(test.write(|c| recheck(c, &old, 2)), Taken::Moved);
+        assert_eq!(test.write(|c| recheck(c, &old, 2, &Ownership::default())), Taken::Moved);
     });
 }
 
@@ -224,5 +228,47 @@ fn waiting_tasks_are_counted_no_further_than_asked() {
         }
         assert!(!waits("default", tasks::PRIORITY_PEOPLE, 1), "less urgent ones do not count");
         assert!(!waits("other", tasks::PRIORITY_SWEEP, 1));
+    });
+}
+
+#[test]
+fn a_feed_tells_of_the_names_its_registry_is_asked_for() {
+    on_each_database(|test| {
+        for name in ["@garden/old", "@house/door"] {
+            test.commit(test.change(name, None, name)).unwrap();
+        }
+        let rules = Arc::new(binding(&[("@garden", "inner"), ("@house", "self")]));
+        let names_of = |registry: &str, takes| {
+            let row = test.write(|c| lease(c, registry, "a", LEASE, false)).unwrap();
+            let new = NewEpoch {
+                url: format!("http://{registry}.test/_changes"),
+                seq: 0,
+                head: None,
+                recheck: false,
+                alarm: None,
+            };
+            assert!(test.write(|c| start_epoch(c, &mover("a", &row), &new)));
+            let row = test.read(|c| find(c, registry)).unwrap();
+            let told = ["lamp", "@garden/new", "@garden/old", "@house/door", "@house/key"];
+            let rows: Vec<_> = (1..).zip(told).map(|(seq, name)| change(seq, name)).collect();
+            let mut page = page(mover("a", &row), &rows, 5, takes);
+            page.ownership = Arc::clone(&rules);
+            test.write(|c| take_page(c, &page));
+            assert_eq!(test.read(|c| find(c, registry)).unwrap().seq, Some(5));
+            let rows = waiting(test);
+            let ours = rows.iter().filter(|row| row.registry == registry);
+            ours.map(|row| row.name.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(names_of("inner", Takes::Held), Vec::<String>::new());
+        assert_eq!(names_of("inner", Takes::All), ["@garden/new"]);
+        assert_eq!(names_of("default", Takes::Held), ["@garden/old"]);
+        assert_eq!(names_of("default", Takes::All), ["@garden/old", "lamp"]);
+        // the numbers changed: what became private is not asked for again either
+        let row = test.read(|c| find(c, "default")).unwrap();
+        let new = NewEpoch { url: row.url.clone(), seq: 0, head: None, recheck: true, alarm: None };
+        assert!(test.write(|c| start_epoch(c, &mover("a", &row), &new)));
+        let row = test.read(|c| find(c, "default")).unwrap();
+        let again = test.write(|c| recheck(c, &mover("a", &row), 10, &rules));
+        assert_eq!(again, Taken::Written { tasks: 1 });
     });
 }

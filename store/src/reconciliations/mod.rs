@@ -10,12 +10,14 @@
 mod tests;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use npm::PackageName;
 
 use crate::dialect::{self, RowsStatement, Value};
+use crate::ownership::Ownership;
 use crate::packages::package_name;
 use crate::schema::{packages, reconciliations};
 use crate::tasks::{self, NewTask, PRIORITY_SWEEP, TaskOptions};
@@ -61,6 +63,8 @@ pub struct NamesTaken {
     pub is_last: bool,
     /// Whether names that are not here are wanted.
     pub wants_missing: bool,
+    /// Who is asked for which name.
+    pub ownership: Arc<Ownership>,
 }
 
 /// What became of a page.
@@ -180,7 +184,7 @@ fn check_order(page: &NamesTaken) -> Result<(), StoreError> {
     }
 }
 
-/// Names of the page that are nobody's here.
+/// Names of the page that this registry is asked for and that are nobody's here.
 fn note_missing(
     connection: &mut AnyConnection,
     page: &NamesTaken,
@@ -189,11 +193,12 @@ fn note_missing(
     if !page.wants_missing {
         return Ok(0);
     }
+    let is_ours = |name: &PackageName| page.ownership.is_asked(&page.registry, name, None);
     let names: Vec<&str> = page
         .names
         .iter()
         .map(String::as_str)
-        .filter(|name| PackageName::parse(name).is_ok())
+        .filter(|name| PackageName::parse(name).is_ok_and(|name| is_ours(&name)))
         .collect();
     let values: Vec<_> = names.iter().map(|name| Value::Text(name)).collect();
     let here: Vec<String> = HERE.load::<Text, _>(connection, &values)?;
@@ -231,8 +236,14 @@ fn ask_for_absent(
         alarms::insert(connection, &[(page.registry.as_str(), text.as_str())], now)?;
         return Ok(0);
     }
-    let tasks: Vec<NewTask> =
-        absent.iter().map(|name| question(&page.registry, name)).collect::<Result<_, _>>()?;
+    let absent: Vec<PackageName> =
+        absent.into_iter().map(|name| package_name(name)).collect::<Result<_, _>>()?;
+    let registry = page.registry.as_str();
+    let tasks: Vec<NewTask> = absent
+        .into_iter()
+        .filter(|name| page.ownership.is_asked(registry, name, Some(registry)))
+        .map(|name| question(registry, name))
+        .collect();
     let count = tasks.len();
     if count > 0 {
         tasks::enqueue(connection, tasks)?;
@@ -241,10 +252,10 @@ fn ask_for_absent(
 }
 
 /// Asks for a package as if nothing of it were here; keeps it as it is kept.
-fn question(registry: &str, name: &str) -> Result<NewTask, StoreError> {
-    Ok(NewTask {
+fn question(registry: &str, name: PackageName) -> NewTask {
+    NewTask {
         id: TaskId::new(),
-        name: package_name(name)?,
+        name,
         registry: registry.to_owned(),
         priority: PRIORITY_SWEEP,
         options: TaskOptions {
@@ -256,5 +267,5 @@ fn question(registry: &str, name: &str) -> Result<NewTask, StoreError> {
         },
         author: None,
         author_ip: None,
-    })
+    }
 }

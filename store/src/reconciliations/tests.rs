@@ -1,7 +1,10 @@
 //! Comparing lists of names, on both databases.
 
+use std::sync::Arc;
+
 use super::{Compared, NamesTaken, begin, find, give_up, take_names};
-use crate::testing::{TestStore, on_each_database, package};
+use crate::ownership::Ownership;
+use crate::testing::{TestStore, binding, on_each_database, package};
 use crate::{StoreError, alarms, completeness, missing_names, tasks};
 
 fn page(after: &str, names: &[&str], is_last: bool) -> NamesTaken {
@@ -11,6 +14,7 @@ fn page(after: &str, names: &[&str], is_last: bool) -> NamesTaken {
         names: names.iter().map(|&name| name.to_owned()).collect(),
         is_last,
         wants_missing: true,
+        ownership: Arc::default(),
     }
 }
 
@@ -55,10 +59,10 @@ fn a_round_finds_what_either_side_lacks() {
         assert_eq!(waiting(test), [("c".to_owned(), true), ("g".to_owned(), true)]);
         assert!(test.read(|c| crate::packages::find(c, &package("c"))).is_some());
         assert_eq!(test.read(completeness::count).names_never_fetched, 3);
-        assert_eq!(test.write(|c| missing_names::queue(c, "default", 2)), 2);
+        assert_eq!(test.write(|c| missing_names::queue(c, "default", 2, &Ownership::default())), 2);
         assert_eq!(waiting(test).len(), 4);
-        assert_eq!(test.write(|c| missing_names::queue(c, "default", 2)), 1);
-        assert_eq!(test.write(|c| missing_names::queue(c, "default", 2)), 0);
+        assert_eq!(test.write(|c| missing_names::queue(c, "default", 2, &Ownership::default())), 1);
+        assert_eq!(test.write(|c| missing_names::queue(c, "default", 2, &Ownership::default())), 0);
     });
 }
 
@@ -70,7 +74,7 @@ fn a_later_round_tries_failures_again_and_forgets_what_upstream_dropped() {
             took(test, &page("", names, true));
         };
         round(&["x", "y", "z"]);
-        test.write(|c| missing_names::queue(c, "default", 3));
+        test.write(|c| missing_names::queue(c, "default", 3, &Ownership::default()));
         let claimed = test.write(|c| tasks::claim(c, "default", "here", 3, 60_000));
         let end = crate::TaskEnd {
             id: claimed[0].id,
@@ -79,12 +83,16 @@ fn a_later_round_tries_failures_again_and_forgets_what_upstream_dropped() {
             log: String::new(),
         };
         test.write(|c| tasks::finish(c, &end));
-        assert_eq!(test.write(|c| missing_names::queue(c, "default", 3)), 0);
+        assert_eq!(test.write(|c| missing_names::queue(c, "default", 3, &Ownership::default())), 0);
         test.wait_ms(1); // a round takes its time
         round(&["x", "y"]);
         let gaps = test.read(completeness::count);
         assert_eq!((gaps.names_failed, gaps.names_waiting), (1, 1), "z is gone upstream as well");
-        assert_eq!(test.write(|c| missing_names::queue(c, "default", 3)), 1, "the failed one");
+        assert_eq!(
+            test.write(|c| missing_names::queue(c, "default", 3, &Ownership::default())),
+            1,
+            "the failed one"
+        );
         assert_eq!(test.read(completeness::count).names_failed, 0);
     });
 }
@@ -126,5 +134,29 @@ fn a_list_in_another_order_is_refused_and_moves_nothing() {
         test.write(|c| give_up(c, "default"));
         let row = test.read(|c| find(c, "default")).unwrap();
         assert!(row.after_name.is_none() && row.ended_at_ms.is_some());
+    });
+}
+
+#[test]
+fn a_list_lacks_nothing_of_what_its_registry_is_not_asked_for() {
+    on_each_database(|test| {
+        holding(test, &["@house/door", "lamp"]);
+        let rules = Arc::new(binding(&[("@garden", "inner"), ("@house", "self")]));
+        let mut listed = page("", &["@garden/ui", "@house/key", "bulb"], true);
+        listed.ownership = Arc::clone(&rules);
+        test.write(|c| begin(c, "default", "http://feed.test/_all_docs", 1));
+        // `@house/door` is here and not listed: that may stay so
+        assert_eq!(took(test, &listed), Compared::Written { missing: 1, absent: 1 });
+        assert_eq!(waiting(test), [("lamp".to_owned(), true)]);
+        assert_eq!(test.read(completeness::count).names_never_fetched, 1);
+        // bound after it was noted: no task, and it is missing no more
+        let later = binding(&[("@garden", "inner")]);
+        let mut listed = page("", &["@garden/ui", "@house/key", "bulb"], true);
+        listed.ownership = Arc::new(later);
+        test.write(|c| begin(c, "default", "http://feed.test/_all_docs", 2));
+        assert_eq!(took(test, &listed), Compared::Written { missing: 2, absent: 2 });
+        assert_eq!(test.write(|c| missing_names::queue(c, "default", 10, &rules)), 1);
+        let queued: Vec<_> = waiting(test).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(queued, ["@house/door", "bulb", "lamp"]);
     });
 }

@@ -8,8 +8,10 @@
 mod tests;
 
 use diesel::prelude::*;
+use npm::PackageName;
 
 use crate::dialect::{self, RowsStatement, Value};
+use crate::ownership::Ownership;
 use crate::packages::package_name;
 use crate::schema::{packages, renderings, sweeps};
 use crate::tasks::{self, NewTask, PRIORITY_SWEEP, TaskOptions};
@@ -118,7 +120,11 @@ pub fn is_due(connection: &mut AnyConnection, step: &SweepStep) -> Result<bool, 
 ///
 /// # Errors
 /// Those of the database.
-pub fn step(connection: &mut AnyConnection, step: &SweepStep) -> Result<usize, StoreError> {
+pub fn step(
+    connection: &mut AnyConnection,
+    step: &SweepStep,
+    ownership: &Ownership,
+) -> Result<usize, StoreError> {
     let now = dialect::now_ms(connection)?;
     let row = match find(connection, &step.registry, step.lane)? {
         Some(row) if !is_over(&row, step.period_ms, now) => row,
@@ -144,10 +150,19 @@ pub fn step(connection: &mut AnyConnection, step: &SweepStep) -> Result<usize, S
     if moved == 0 || found.is_empty() {
         return Ok(0); // another node was faster, or nothing is left
     }
-    let tasks: Vec<NewTask> =
-        found.iter().map(|(_, name)| task(step, name)).collect::<Result<_, _>>()?;
-    tasks::enqueue(connection, tasks)?;
-    Ok(found.len())
+    let names: Vec<PackageName> =
+        found.iter().map(|(_, name)| package_name(name)).collect::<Result<_, _>>()?;
+    let registry = step.registry.as_str();
+    let tasks: Vec<NewTask> = names
+        .into_iter()
+        .filter(|name| ownership.is_asked(registry, name, Some(registry)))
+        .map(|name| task(step, name))
+        .collect();
+    let count = tasks.len();
+    if count > 0 {
+        tasks::enqueue(connection, tasks)?;
+    }
+    Ok(count)
 }
 
 /// Whether the time of a round is up and all of it was asked for; a round that is late goes on.
@@ -203,10 +218,10 @@ fn next(
     })
 }
 
-fn task(step: &SweepStep, name: &str) -> Result<NewTask, StoreError> {
-    Ok(NewTask {
+fn task(step: &SweepStep, name: PackageName) -> NewTask {
+    NewTask {
         id: TaskId::new(),
-        name: package_name(name)?,
+        name,
         registry: step.registry.clone(),
         priority: PRIORITY_SWEEP,
         options: TaskOptions {
@@ -217,5 +232,5 @@ fn task(step: &SweepStep, name: &str) -> Result<NewTask, StoreError> {
         },
         author: None,
         author_ip: None,
-    })
+    }
 }

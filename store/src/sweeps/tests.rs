@@ -1,11 +1,18 @@
 //! Rounds over what is here, on both databases.
 
-use super::{Lane, SweepRow, SweepStep, due, find, is_due, step};
+use super::{Lane, SweepRow, SweepStep, due, find, is_due};
+use crate::ownership::Ownership;
 use crate::renderings::{self, Rendering, RenderingKey};
 use crate::tasks;
-use crate::testing::{TestStore, on_each_database};
+use crate::testing::{TestStore, binding, on_each_database};
+use crate::{AnyConnection, StoreError};
 
 const HOUR_MS: i64 = 3_600_000;
+
+/// A look where no scope is bound.
+fn step(connection: &mut AnyConnection, step: &SweepStep) -> Result<usize, StoreError> {
+    super::step(connection, step, &Ownership::default())
+}
 
 fn a_step(lane: Lane, period_ms: i64, limit: i64) -> SweepStep {
     SweepStep { registry: "default".into(), lane, period_ms, limit }
@@ -94,5 +101,22 @@ fn packages_that_are_read_have_a_round_of_their_own() {
         assert_eq!(asked(test)[0], ("p0".to_owned(), false), "with validators");
         let other = SweepStep { registry: "other".into(), ..a_step(Lane::All, 1, 10) };
         assert!(!test.read(|c| is_due(c, &other)), "packages of another registry");
+    });
+}
+
+#[test]
+fn nobody_is_asked_again_for_what_became_private() {
+    on_each_database(|test| {
+        for name in ["lamp", "@house/door", "@house/key"] {
+            test.commit(test.change(name, None, "same")).unwrap();
+        }
+        let private = binding(&[("@house", "self")]);
+        let late = a_step(Lane::All, 1, 10);
+        test.write(|c| step(c, &a_step(Lane::All, HOUR_MS, 10))); // begins
+        test.wait_ms(2);
+        assert_eq!(test.write(|c| super::step(c, &late, &private)), 1);
+        assert_eq!(asked(test), [("lamp".to_owned(), true)]);
+        let row = test.read(|c| find(c, "default", Lane::All)).unwrap();
+        assert_eq!((row.total, row.done), (3, 3), "the round went over all of them");
     });
 }

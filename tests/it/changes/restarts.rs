@@ -1,6 +1,7 @@
 //! Stopped and started again, killed, and two at once: the place and its tasks are one.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use npm::{Change, PackageName, Seq};
 use store::feeds::{self, FeedPage, Mover, Seen, Taken, Takes};
@@ -91,6 +92,7 @@ async fn two_followers_never_move_one_place_twice() {
         }],
         next: BEGIN + 9_000,
         takes: Takes::All,
+        ownership: Arc::default(),
         seen: Seen::default(),
         jumped: None,
     };

@@ -1,9 +1,10 @@
 //! Ownership: scopes of other registries, private ones, and credentials.
 
+use serde_json::json;
 use store::{TaskState, VersionState};
 
 use super::{add_registry, asked, bind};
-use crate::harness::{FakeUpstream, Package, TestMirror};
+use crate::harness::{FakeUpstream, Package, TestMirror, TokenKind};
 
 fn ui() -> Package {
     Package::new("@garden/ui").version("1.0.0")
@@ -179,5 +180,48 @@ async fn a_registry_in_trouble_does_not_hold_the_others() {
     assert_eq!(breaker(1), Some(actors::upstream::BreakerState::Open));
     assert_eq!(breaker(0), Some(actors::upstream::BreakerState::Closed));
     mirror.get("/lamp").send().await.expect(200);
+    mirror.finish().await;
+}
+
+#[tokio::test]
+async fn a_sync_may_be_asked_for_only_where_the_name_belongs() {
+    let inner = inner();
+    let mirror = TestMirror::with(&[ui(), lamp()]).await;
+    let (user, _) = mirror.token("me", TokenKind::User).await;
+    mirror.get("/lamp").send().await.expect(200);
+    add_registry(&mirror, "inner", &inner.url(), None).await;
+    bind(&mirror, "@garden", "inner").await;
+    bind(&mirror, "@house", "self").await;
+    let put = |name: &str, body: serde_json::Value| {
+        let path = format!("/-/package/{name}/syncs");
+        mirror.request("PUT", &path).token(&user).json(&body).send()
+    };
+    for (name, body, error) in [
+        ("@garden/ui", json!({ "registryName": "default" }), "The package is synced from inner"),
+        ("lamp", json!({ "registryName": "inner" }), "The package is synced from default"),
+        ("@house/door", json!({}), "Can't sync private package \"@house/door\""),
+        (
+            "@house/door",
+            json!({ "registryName": "inner" }),
+            "Can't sync private package \"@house/door\"",
+        ),
+    ] {
+        let refused = put(name, body).await.expect(403);
+        assert_eq!(refused.error(), format!("[FORBIDDEN] {error}"), "{name}");
+    }
+    let all = |body| put("@garden/ui", body);
+    for answer in [all(json!({})).await, all(json!({ "registryName": "inner" })).await] {
+        let id = answer.expect(201).json()["id"].as_str().expect("an id").parse();
+        let ended = mirror.ended(store::TaskId(id.expect("a UUID"))).await;
+        assert_eq!((ended.registry.as_str(), ended.state), ("inner", TaskState::Success));
+    }
+    assert!(!asked(&mirror.upstream).iter().any(|path| path.contains('@')));
+    // what nobody owns goes where it is told, and stays there
+    inner.publish(&Package::new("rug").version("1.0.0"));
+    let id = put("rug", json!({ "registryName": "inner" })).await.expect(201).json()["id"].clone();
+    let id = id.as_str().expect("an id").parse().expect("a UUID");
+    assert_eq!(mirror.ended(store::TaskId(id)).await.state, TaskState::Success);
+    let refused = put("rug", json!({ "registryName": "default" })).await.expect(403);
+    assert_eq!(refused.error(), "[FORBIDDEN] The package is synced from inner");
     mirror.finish().await;
 }

@@ -37,7 +37,7 @@ use crate::task_queue::{RegisterPuller, TaskQueue};
 use crate::upstream_slot::UpstreamSlot;
 
 /// Name of the registry that is asked when nothing else is said.
-pub const DEFAULT_REGISTRY: &str = "default";
+pub const DEFAULT_REGISTRY: &str = store::registries::DEFAULT;
 
 /// The running engine. Dropped without [`shutdown`](Self::shutdown) it stops at once, like a
 /// killed process: leases run out and nothing acknowledged is lost.
@@ -133,8 +133,8 @@ impl Engine {
         self.handle.clone()
     }
 
-    /// Stops in order: feeds are left, no new claims, running jobs finish or give their tasks back within
-    /// `grace`, what waits is committed, logs are stored, threads end.
+    /// Stops in order: feeds are left, no new claims, running jobs finish or give their tasks back
+    /// within `grace`, what waits is committed, logs are stored, threads end.
     pub async fn shutdown(mut self, grace: Duration) {
         let addresses = self.handle.addresses();
         let registries = self.handle.registries();
@@ -280,6 +280,7 @@ fn registry_starter(
         }
         let deps = JobDeps {
             registry: Arc::from(registry),
+            queue_length: Arc::default(),
             upstream: upstream.clone(),
             ..job_deps(&settings, &common, &committer, &queue, rules.clone())
         };
@@ -353,6 +354,8 @@ fn job_deps(
 ) -> JobDeps {
     JobDeps {
         registry: Arc::from(DEFAULT_REGISTRY),
+        worker: Arc::from(host_and_pid()),
+        queue_length: Arc::default(),
         upstream: UpstreamSlot::default(),
         registries: common.registries.clone(),
         store: common.store.clone(),
@@ -364,11 +367,7 @@ fn job_deps(
         tarballs: Arc::new(Semaphore::new(settings.tarball_concurrency.max(1))),
         bytes: ByteCredits::new(settings.tarball_memory_bytes),
         events: common.events.clone(),
-        limits: JobLimits {
-            max_attempts: settings.max_attempts,
-            high_water: settings.high_water,
-            max_tarball_bytes: settings.max_tarball_bytes,
-        },
+        limits: JobLimits { max_attempts: settings.max_attempts, high_water: settings.high_water },
         rules,
         staleness: Arc::new(Staleness::new(
             settings.follow.older_wait,
@@ -379,10 +378,22 @@ fn job_deps(
     }
 }
 
+/// Where a task ran, as logs say it.
+fn host_and_pid() -> String {
+    let system = rustix::system::uname();
+    format!("{}/{}", system.nodename().to_string_lossy(), std::process::id())
+}
+
 fn rules(settings: &EngineSettings, common: &Common, committer: &Addr<Committer>) -> Rules {
     let (store, write) = (common.store.clone(), write_rows(committer));
     let keys = SigningKeys::new(store.clone(), Arc::clone(&write));
-    Rules { policy: settings.policy.clone(), keys, store, write }
+    Rules {
+        policy: settings.policy.clone(),
+        max_tarball_bytes: settings.max_tarball_bytes,
+        keys,
+        store,
+        write,
+    }
 }
 
 /// The way of rare writes for those who are no actors.

@@ -89,7 +89,6 @@ impl Shared {
                 })
             }),
             negative_for: settings.negative_for,
-            max_tarball_bytes: settings.max_tarball_bytes,
             parked: Arc::new(move || parking.reason()),
             rules: addresses.rules.clone(),
         });
@@ -121,7 +120,8 @@ impl EngineHandle {
         &self.shared.parts.registries
     }
 
-    /// Adds sync tasks, each for the registry that owns its name; each answer is the row that stands for the request.
+    /// Adds sync tasks, each for the registry that owns its name; each answer is the row that
+    /// stands for the request.
     ///
     /// # Errors
     /// When the rows could not be written.

@@ -3,16 +3,13 @@
 //! Syncs and misses make the same rows because both come here.
 
 use bytes::Bytes;
-use npm::{Keyring, PackageName, PackumentScan, Sha512Digest};
+use npm::{PackageName, PackumentScan, Sha512Digest};
 use store::packages::{self, PackageRow};
 use store::versions::{self, VersionRow};
-use store::{
-    DocumentChange, DocumentEncoding, Keeping, PackageChange, Store, StoreError, Validators,
-};
+use store::{DocumentChange, DocumentEncoding, PackageChange, Store, StoreError, Validators};
 
-use crate::change_builder::{DocumentPlan, plan_document};
+use crate::change_builder::{DocumentPlan, Terms, plan_document};
 use crate::clock::now_ms;
-use crate::engine::DEFAULT_REGISTRY;
 use crate::upstream::{FetchedDocument, Upstream, in_place, inflate};
 
 /// A document that cannot be read or is not this package's; the text names both and the rule.
@@ -63,28 +60,14 @@ impl Known {
 
     /// A change that says "asked just now" and nothing else.
     pub(crate) fn touched(&self, validators: Validators, cause: &'static str) -> PackageChange {
-        PackageChange {
-            name: self.name.clone(),
-            registry: self
-                .owner()
-                .or(self.new_owner.as_deref())
-                .unwrap_or(DEFAULT_REGISTRY)
-                .to_owned(),
-            keep: self.row.as_ref().map_or(Keeping::Cached, |row| row.keep),
-            base_revision: self.row.as_ref().map(|row| row.revision),
-            document: None,
-            validators,
-            checked_at_ms: now_ms(),
-            versions: Vec::new(),
-            removed_versions: Vec::new(),
-            blobs: Vec::new(),
-            reused: Vec::new(),
-            task: None,
-            cause,
-            alarms: Vec::new(),
-            gone: None,
-            revise: false,
+        let mut change = PackageChange::new(self.name.clone(), cause);
+        if let Some(owner) = self.owner().or(self.new_owner.as_deref()) {
+            owner.clone_into(&mut change.registry);
         }
+        if let Some(row) = &self.row {
+            (change.keep, change.base_revision) = (row.keep, Some(row.revision));
+        }
+        PackageChange { validators, checked_at_ms: now_ms(), ..change }
     }
 
     /// Scans a new document and compares it with the rows.
@@ -94,14 +77,14 @@ impl Known {
     pub(crate) fn plan(
         &self,
         fetched: &FetchedDocument,
-        keys: Option<&Keyring>,
+        terms: Terms<'_>,
     ) -> Result<DocumentPlan, UnusableDocument> {
         in_place(fetched.body.len(), || {
             let name = &self.name;
             let scan = PackumentScan::parse(&fetched.body).map_err(|error| {
                 UnusableDocument(format!("the document of {name} cannot be read: {error}"))
             })?;
-            plan_document(name, &scan, &self.versions, keys)
+            plan_document(name, &scan, &self.versions, terms)
                 .map_err(|refused| UnusableDocument(refused.to_string()))
         })
     }

@@ -1,10 +1,10 @@
 //! What a sync and a miss do alike with a new document: read it, judge its signatures, and
 //! decide what of it may be had.
 
-use npm::{PackageName, SignatureVerdict};
+use npm::{Keyring, PackageName, SignatureVerdict};
 use store::{Store, Validators, VersionChange, VersionState};
 
-use crate::change_builder::DocumentPlan;
+use crate::change_builder::{DocumentPlan, Terms};
 use crate::committer::CommitError;
 use crate::known::{Known, UnusableDocument};
 use crate::policy::{SignaturePolicy, SyncPolicy};
@@ -17,6 +17,8 @@ use crate::upstream::{FetchedDocument, Upstream, UpstreamError};
 pub struct Rules {
     /// What was decided.
     pub policy: SyncPolicy,
+    /// Tarballs above this are skipped (`sync.max_tarball`).
+    pub max_tarball_bytes: u64,
     /// Keys of registries.
     pub keys: SigningKeys,
     /// Where a document that is kept lies.
@@ -67,19 +69,23 @@ impl Rules {
         fetched: &FetchedDocument,
     ) -> Result<DocumentPlan, Unaccepted> {
         if self.policy.signatures == SignaturePolicy::Off {
-            return Ok(known.plan(fetched, None)?);
+            return Ok(known.plan(fetched, self.terms(None))?);
         }
         let keys = self.keys.current(upstream).await;
         self.check(&keys)?;
-        let mut plan = known.plan(fetched, Some(&keys.ring))?;
+        let mut plan = known.plan(fetched, self.terms(Some(&keys.ring)))?;
         if plan.lacks_a_key() {
             let newer = self.keys.after_unknown_key(upstream).await;
             if newer.list != keys.list {
-                plan = known.plan(fetched, Some(&newer.ring))?;
+                plan = known.plan(fetched, self.terms(Some(&newer.ring)))?;
             }
         }
         self.withhold(&known.name, &mut plan.versions);
         Ok(plan)
+    }
+
+    fn terms<'a>(&self, keys: Option<&'a Keyring>) -> Terms<'a> {
+        Terms { keys, max_tarball_bytes: self.max_tarball_bytes }
     }
 
     fn check(&self, keys: &Keys) -> Result<(), Unaccepted> {

@@ -108,22 +108,6 @@ fn seeded(settings: &StoreSettings, names: u64) -> Store {
 }
 
 fn package(number: u64) -> PackageChange {
-    PackageChange {
-        name: PackageName::parse(&name(number)).unwrap(),
-        registry: "default".into(),
-        keep: Keeping::Mirrored,
-        base_revision: None,
-        document: None,
-        validators: Validators::default(),
-        checked_at_ms: 1,
-        versions: Vec::new(),
-        removed_versions: Vec::new(),
-        blobs: Vec::new(),
-        reused: Vec::new(),
-        task: None,
-        cause: "sync",
-        alarms: Vec::new(),
-        gone: None,
-        revise: false,
-    }
+    let name = PackageName::parse(&name(number)).unwrap();
+    PackageChange { keep: Keeping::Mirrored, checked_at_ms: 1, ..PackageChange::new(name, "sync") }
 }

@@ -65,6 +65,8 @@ pub struct VersionFacts<'a> {
     pub integrity: Option<Cow<'a, str>>,
     /// `dist.shasum`.
     pub shasum: Option<Cow<'a, str>>,
+    /// `dist.size` in bytes: the size of the tarball, which npm's own documents do not tell.
+    pub size: Option<u64>,
     /// `dist.unpackedSize` in bytes.
     pub unpacked_size: Option<u64>,
     /// `dist.signatures`.
@@ -98,12 +100,13 @@ pub(crate) fn facts(raw: &RawValue) -> Result<VersionFacts<'_>, ScanError> {
 fn read_dist<'a>(facts: &mut VersionFacts<'a>, dist: &'a str) {
     // of two `dist` the later one counts as a whole
     (facts.tarball, facts.integrity, facts.shasum) = Default::default();
-    (facts.unpacked_size, facts.signatures) = Default::default();
+    (facts.size, facts.unpacked_size, facts.signatures) = Default::default();
     // the only error is a `dist` that is no object, and then there is nothing to read
     let _ = json::each_member(dist, |key, value| match &*key {
         "tarball" => facts.tarball = json::string(value),
         "integrity" => facts.integrity = json::string(value),
         "shasum" => facts.shasum = json::string(value),
+        "size" => facts.size = value.parse().ok(),
         "unpackedSize" => facts.unpacked_size = value.parse().ok(),
         // of another shape than a list of signatures, it counts as absent like any field
         "signatures" => facts.signatures = serde_json::from_str(value).unwrap_or_default(),

@@ -39,10 +39,7 @@ fn package(number: u64) -> PackageChange {
     let mut blobs = vec![(document, location(number))];
     blobs.extend(tarballs.iter().map(|blob| (*blob, location(number))));
     PackageChange {
-        name: PackageName::parse(&name).unwrap(),
-        registry: "default".into(),
         keep: Keeping::Mirrored,
-        base_revision: None,
         document: Some(DocumentChange {
             digest: document,
             location: location(number),
@@ -58,14 +55,8 @@ fn package(number: u64) -> PackageChange {
         validators: Validators { etag: Some(format!("W/\"{number:032x}\"")), last_modified: None },
         checked_at_ms: 1_700_000_000_000,
         versions: versions.collect(),
-        removed_versions: Vec::new(),
         blobs,
-        reused: Vec::new(),
-        task: None,
-        cause: "sync",
-        alarms: Vec::new(),
-        gone: None,
-        revise: false,
+        ..PackageChange::new(PackageName::parse(&name).unwrap(), "sync")
     }
 }
 

@@ -18,7 +18,7 @@ use npm::{ChangesPage, PackageName, Seq};
 use store::feeds::{self, FeedPage, Mover, NewEpoch, Seen, Taken, Takes};
 use store::{
     BlobSettings, CommitBatch, DatabaseSettings, Keeping, PackageChange, Store, StoreSettings,
-    StoreWriter, Validators,
+    StoreWriter,
 };
 
 const ROWS: u64 = 10_000;
@@ -57,24 +57,8 @@ fn body(first: u64, here: u64) -> Vec<u8> {
 }
 
 fn package(number: u64) -> PackageChange {
-    PackageChange {
-        name: PackageName::parse(&name(number)).unwrap(),
-        registry: "default".into(),
-        keep: Keeping::Mirrored,
-        base_revision: None,
-        document: None,
-        validators: Validators::default(),
-        checked_at_ms: 1,
-        versions: Vec::new(),
-        removed_versions: Vec::new(),
-        blobs: Vec::new(),
-        reused: Vec::new(),
-        task: None,
-        cause: "sync",
-        alarms: Vec::new(),
-        gone: None,
-        revise: false,
-    }
+    let name = PackageName::parse(&name(number)).unwrap();
+    PackageChange { keep: Keeping::Mirrored, checked_at_ms: 1, ..PackageChange::new(name, "sync") }
 }
 
 struct Following {

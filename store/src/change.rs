@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::blobs::BlobLocation;
 use crate::states::{DocumentEncoding, Keeping, PackageStatus, TaskState, VersionState};
 use crate::versions::VersionRow;
-use crate::{AnyConnection, StoreError};
+use crate::{AnyConnection, StoreError, registries};
 
 /// A rare write; runs in a savepoint of the batch's transaction.
 pub type WriteFn = Box<dyn FnOnce(&mut AnyConnection) -> Result<(), StoreError> + Send>;
@@ -76,6 +76,32 @@ pub struct PackageChange {
     pub gone: Option<Gone>,
     /// What readers see differs although neither document nor removals say so.
     pub revise: bool,
+}
+
+impl PackageChange {
+    /// A change that brings nothing yet: of a package nobody knows, kept as little as can be and
+    /// owned by the default registry.
+    #[must_use]
+    pub fn new(name: PackageName, cause: &'static str) -> Self {
+        Self {
+            name,
+            registry: registries::DEFAULT.to_owned(),
+            keep: Keeping::Cached,
+            base_revision: None,
+            document: None,
+            validators: Validators::default(),
+            checked_at_ms: 0,
+            versions: Vec::new(),
+            removed_versions: Vec::new(),
+            blobs: Vec::new(),
+            reused: Vec::new(),
+            task: None,
+            cause,
+            alarms: Vec::new(),
+            gone: None,
+            revise: false,
+        }
+    }
 }
 
 /// Upstream's answer that it does not have a package any more.

@@ -145,22 +145,10 @@ impl TestStore {
 /// A change that brings nothing yet.
 pub(crate) fn bare_change(name: &str, base_revision: Option<i64>) -> PackageChange {
     PackageChange {
-        name: package(name),
-        registry: "default".into(),
         keep: Keeping::Mirrored,
         base_revision,
-        document: None,
-        validators: Validators::default(),
         checked_at_ms: 1_000,
-        versions: Vec::new(),
-        removed_versions: Vec::new(),
-        blobs: Vec::new(),
-        reused: Vec::new(),
-        task: None,
-        cause: "sync",
-        alarms: Vec::new(),
-        gone: None,
-        revise: false,
+        ..PackageChange::new(package(name), "sync")
     }
 }
 

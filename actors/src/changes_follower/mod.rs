@@ -10,9 +10,12 @@
 //! [`TakeFeedPage`]: crate::task_queue::TakeFeedPage
 //! [`RecheckPackages`]: crate::task_queue::RecheckPackages
 
+mod alarms;
+mod epochs;
 mod job;
 mod machine;
 mod messages;
+mod page;
 mod place;
 mod settings;
 #[cfg(test)]

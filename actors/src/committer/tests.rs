@@ -4,7 +4,7 @@ use std::sync::Arc;
 use actix::{Actor, Addr, Context, Handler, MessageResult, Supervisor};
 use npm::PackageName;
 use parking_lot::Mutex;
-use store::{BatchOutcome, Committed, Keeping, PackageChange, StoreError, Validators};
+use store::{BatchOutcome, Committed, PackageChange, StoreError};
 
 use super::*;
 
@@ -55,24 +55,7 @@ fn start(writer: FakeWriter) -> Addr<Committer> {
 }
 
 fn change(name: &str) -> PackageChange {
-    PackageChange {
-        name: PackageName::parse(name).unwrap(),
-        registry: "default".into(),
-        keep: Keeping::Cached,
-        base_revision: None,
-        document: None,
-        validators: Validators::default(),
-        checked_at_ms: 0,
-        versions: Vec::new(),
-        removed_versions: Vec::new(),
-        blobs: Vec::new(),
-        reused: Vec::new(),
-        task: None,
-        cause: "sync",
-        alarms: Vec::new(),
-        gone: None,
-        revise: false,
-    }
+    PackageChange::new(PackageName::parse(name).unwrap(), "sync")
 }
 
 #[actix::test]

@@ -64,8 +64,6 @@ pub struct FetchThroughDeps {
     pub commit: CommitFn,
     /// How long "not there" is believed.
     pub negative_for: Duration,
-    /// Larger tarballs are not fetched.
-    pub max_tarball_bytes: u64,
     /// Whether fetching is parked.
     pub parked: FindParked,
     /// What is accepted of a document.

@@ -47,24 +47,18 @@ impl Asked {
             false => (Vec::new(), vec![stored.digest]),
         };
         PackageChange {
-            name: package.name.clone(),
             registry: package.registry.clone(),
             keep: package.keep,
             base_revision: Some(package.revision),
-            document: None,
             validators: package.validators.clone(),
             checked_at_ms: package.checked_at_ms,
             versions: vec![VersionChange {
-                version: row.version.clone(),
-                manifest: row.manifest,
-                tarball_url: row.tarball_url.clone(),
-                tarball_file: row.tarball_file.clone(),
-                expected: row.expected.clone(),
                 state: VersionState::Held,
                 blob: Some(stored.digest),
                 size_bytes: Some(stored.location.length),
                 reason: None,
-                signature: None,
+                signature: None, // a sync may have judged it meanwhile
+                ..VersionChange::from(row)
             }],
             // written anew, a row counts as listed again; one gone upstream stays gone
             removed_versions: match row.removed_at_ms {
@@ -73,11 +67,7 @@ impl Asked {
             },
             blobs,
             reused,
-            task: None,
-            cause: "tarball",
-            alarms: Vec::new(),
-            gone: None,
-            revise: false,
+            ..PackageChange::new(package.name.clone(), "tarball")
         }
     }
 }

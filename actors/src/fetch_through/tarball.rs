@@ -176,7 +176,7 @@ impl Flight<'_> {
         landing: &Landing<String, Landed>,
     ) -> Result<Stored, Failure> {
         let mut body = upstream.tarball(&self.wanted.url, schedule).await?;
-        let limit = self.deps.max_tarball_bytes;
+        let limit = self.deps.rules.max_tarball_bytes;
         let announced = body.content_length();
         if announced.is_some_and(|bytes| bytes > limit) {
             return Err(too_large(limit, announced).into());
@@ -211,8 +211,8 @@ impl Flight<'_> {
         upload.write(beginning).await?;
         while let Some(chunk) = body.next().await? {
             received += chunk.len() as u64;
-            if received > self.deps.max_tarball_bytes {
-                return Err(too_large(self.deps.max_tarball_bytes, None).into());
+            if received > self.deps.rules.max_tarball_bytes {
+                return Err(too_large(self.deps.rules.max_tarball_bytes, None).into());
             }
             upload.write(chunk).await?;
         }

@@ -107,11 +107,11 @@ impl World {
             commit: committing(&store, commits_fail.clone()),
             store: store.clone(),
             negative_for,
-            max_tarball_bytes: 50 << 20,
             parked: Arc::new(move || {
                 parked.load(Ordering::Relaxed).then(|| String::from("the disk is full"))
             }),
             rules: Rules {
+                max_tarball_bytes: 50 << 20,
                 policy: SyncPolicy { signatures: SignaturePolicy::Off, ..SyncPolicy::default() },
                 keys: SigningKeys::new(store.clone(), no_writes()),
                 store: store.clone(),

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, broadcast};
 use tokio::task::AbortHandle;
 
-use super::{JobEnd, JobEnded, Staleness, settle};
+use super::{JobEnd, JobEnded, QueueLength, Staleness, settle};
 use crate::committer::Commit;
 use crate::credit::ByteCredits;
 use crate::events::EngineEvent;
@@ -31,8 +31,6 @@ pub struct JobLimits {
     pub max_attempts: i32,
     /// With so many tasks waiting dependencies are left out; 0 = never.
     pub high_water: i64,
-    /// Tarballs above this are skipped, with the reason kept.
-    pub max_tarball_bytes: u64,
 }
 
 /// Everything a job may use; cheap to clone.
@@ -40,6 +38,10 @@ pub struct JobLimits {
 pub struct JobDeps {
     /// Name of the upstream registry.
     pub registry: Arc<str>,
+    /// `host/pid` of this process, for logs.
+    pub worker: Arc<str>,
+    /// How many tasks of the registry wait.
+    pub queue_length: Arc<QueueLength>,
     /// The client of that registry, once one is known.
     pub upstream: UpstreamSlot,
     /// All registries, and who owns which name.

@@ -8,12 +8,17 @@
 //! back when their lease runs out.
 
 mod asked;
+mod dependencies;
 mod deps;
+mod fetching;
 mod job;
+mod lines;
 mod messages;
 mod plan;
+mod queue_length;
 mod settle;
 mod staleness;
+mod sync;
 mod tags;
 mod tarballs;
 
@@ -34,6 +39,7 @@ pub use self::deps::{JobDeps, JobLimits};
 pub use self::messages::{
     DescribeRegistrySync, JobEnd, JobEnded, RegistrySyncStatus, StopClaiming,
 };
+pub use self::queue_length::QueueLength;
 pub use self::staleness::Staleness;
 use crate::committer::CommitError;
 use crate::supervision::{RestartBackoff, guarded};

@@ -11,6 +11,7 @@ use store::{StoreError, blob_rows};
 use url::Url;
 
 use super::JobDeps;
+use super::lines::VersionLines;
 use super::settle::JobError;
 use crate::upstream::{Buffered, Schedule, TarballBody, Upstream, UpstreamError, Urgency};
 
@@ -48,19 +49,33 @@ pub enum TarballFailure {
     Stop(JobError),
 }
 
+/// Where tarballs come from, and how they are asked for.
+pub struct Fetch<'a> {
+    /// Store, credits, limits.
+    pub deps: &'a JobDeps,
+    /// Whom to ask.
+    pub upstream: &'a Upstream,
+    /// For whom.
+    pub urgency: Urgency,
+    /// Also what is here.
+    pub again: bool,
+    /// Tells the log.
+    pub lines: VersionLines<'a>,
+}
+
 /// Fetches every wanted tarball once, however many versions share it, and answers in any order
 /// with the index of the request.
 ///
-/// With `again` also what is here. `settled` is called after each with its bytes.
+/// `settled` is called after each with its bytes.
 pub async fn fetch_all(
-    deps: &JobDeps,
-    upstream: &Upstream,
-    urgency: Urgency,
+    fetch: &Fetch<'_>,
     wanted: &[WantedTarball],
-    again: bool,
     mut settled: impl FnMut(usize, &Result<HeldTarball, TarballFailure>),
 ) -> Result<Vec<Result<HeldTarball, TarballFailure>>, JobError> {
-    let here = if again { HashMap::new() } else { already_here(deps, wanted).await? };
+    let here = match fetch.again {
+        true => HashMap::new(),
+        false => already_here(fetch.deps, wanted).await?,
+    };
     let mut results: Vec<Option<Result<HeldTarball, TarballFailure>>> = Vec::new();
     results.resize_with(wanted.len(), || None);
     let mut running = FuturesUnordered::new();
@@ -74,9 +89,7 @@ pub async fn fetch_all(
         });
         match held {
             Some(held) => note(&mut results, index, Ok(held), &mut settled),
-            None => {
-                running.push(async move { (index, fetch(deps, upstream, urgency, tarball).await) })
-            }
+            None => running.push(async move { (index, fetch.one(index, tarball).await) }),
         }
     }
     while let Some((index, result)) = running.next().await {
@@ -112,45 +125,73 @@ async fn already_here(
     deps.store.read_here(move |connection| blob_rows::find_many(connection, &digests)).await
 }
 
-async fn fetch(
-    deps: &JobDeps,
-    upstream: &Upstream,
-    urgency: Urgency,
-    wanted: &WantedTarball,
-) -> Result<HeldTarball, TarballFailure> {
-    let url = Url::parse(&wanted.url).map_err(|error| {
-        TarballFailure::Failed(format!("tarball address {}: {error}", wanted.url))
-    })?;
-    let _permit = deps.tarballs.acquire().await;
-    let mut schedule = upstream.retry_policy().schedule(urgency);
-    let mut mismatches = 0;
-    loop {
-        if let Some(reason) = deps.parking.reason() {
-            return Err(TarballFailure::Stop(JobError::Parked(reason)));
+impl Fetch<'_> {
+    async fn one(
+        &self,
+        index: usize,
+        wanted: &WantedTarball,
+    ) -> Result<HeldTarball, TarballFailure> {
+        let url = Url::parse(&wanted.url).map_err(|error| {
+            TarballFailure::Failed(format!("tarball address {}: {error}", wanted.url))
+        })?;
+        let _permit = self.deps.tarballs.acquire().await;
+        self.lines.starts(index);
+        let mut schedule = self.upstream.retry_policy().schedule(self.urgency);
+        let mut mismatches = 0;
+        loop {
+            if let Some(reason) = self.deps.parking.reason() {
+                return Err(TarballFailure::Stop(JobError::Parked(reason)));
+            }
+            let failure = match self.download(index, &mut schedule, &url, &wanted.expected).await {
+                Ok(held) => return Ok(held),
+                Err(failure) => failure,
+            };
+            match failure {
+                Download::Upstream(error @ UpstreamError::TooLarge { .. }) => {
+                    return Err(TarballFailure::TooLarge(error));
+                }
+                // the month has no room for what nobody waits for: the whole package comes later
+                Download::Upstream(error @ UpstreamError::OverBudget { .. })
+                    if self.urgency != Urgency::Person =>
+                {
+                    return Err(TarballFailure::Stop(JobError::Upstream(error)));
+                }
+                // a body that broke off and could not be continued is asked for again from the start
+                Download::Upstream(error) => match schedule.next_delay(&error) {
+                    Some(delay) => tokio::time::sleep(delay).await,
+                    None => return Err(TarballFailure::Failed(error.to_string())),
+                },
+                // one edge of a CDN may hold bad bytes while its neighbour has good ones
+                Download::Mismatch(text) if mismatches > 0 => {
+                    return Err(TarballFailure::Failed(text));
+                }
+                Download::Mismatch(_) => mismatches += 1,
+                Download::Blob(error) => return Err(blob_failure(error)),
+            }
         }
-        let failure = match download(deps, upstream, &mut schedule, &url, &wanted.expected).await {
-            Ok(held) => return Ok(held),
-            Err(failure) => failure,
-        };
-        match failure {
-            Download::Upstream(error @ UpstreamError::TooLarge { .. }) => {
-                return Err(TarballFailure::TooLarge(error));
+    }
+
+    async fn download(
+        &self,
+        index: usize,
+        schedule: &mut Schedule,
+        url: &Url,
+        expected: &ExpectedDigest,
+    ) -> Result<HeldTarball, Download> {
+        let mut body = self.upstream.tarball(url, schedule).await?;
+        let small = u64::try_from(SMALL_BLOB_BYTES).unwrap_or(u64::MAX);
+        let announced = body.content_length();
+        self.lines.answered(index, announced);
+        if announced.is_some_and(|length| length > small) {
+            return stream(self.deps, body, Bytes::new(), expected).await;
+        }
+        let credit = self.deps.bytes.take(announced.unwrap_or(small)).await;
+        match body.read_up_to(SMALL_BLOB_BYTES).await? {
+            Buffered::Whole(bytes) => keep_small(self.deps, bytes, expected).await,
+            Buffered::Beginning(start) => {
+                drop(credit); // what is collected goes straight on, nothing more gathers here
+                stream(self.deps, body, start, expected).await
             }
-            // the month has no room for what nobody waits for: the whole package comes later
-            Download::Upstream(error @ UpstreamError::OverBudget { .. })
-                if urgency != Urgency::Person =>
-            {
-                return Err(TarballFailure::Stop(JobError::Upstream(error)));
-            }
-            // a body that broke off and could not be continued is asked for again from the start
-            Download::Upstream(error) => match schedule.next_delay(&error) {
-                Some(delay) => tokio::time::sleep(delay).await,
-                None => return Err(TarballFailure::Failed(error.to_string())),
-            },
-            // one edge of a CDN may hold bad bytes while its neighbour has good ones
-            Download::Mismatch(text) if mismatches > 0 => return Err(TarballFailure::Failed(text)),
-            Download::Mismatch(_) => mismatches += 1,
-            Download::Blob(error) => return Err(blob_failure(error)),
         }
     }
 }
@@ -169,29 +210,6 @@ enum Download {
 impl From<UpstreamError> for Download {
     fn from(error: UpstreamError) -> Self {
         Self::Upstream(error)
-    }
-}
-
-async fn download(
-    deps: &JobDeps,
-    upstream: &Upstream,
-    schedule: &mut Schedule,
-    url: &Url,
-    expected: &ExpectedDigest,
-) -> Result<HeldTarball, Download> {
-    let mut body = upstream.tarball(url, schedule).await?;
-    let small = u64::try_from(SMALL_BLOB_BYTES).unwrap_or(u64::MAX);
-    let announced = body.content_length();
-    if announced.is_some_and(|length| length > small) {
-        return stream(deps, body, Bytes::new(), expected).await;
-    }
-    let credit = deps.bytes.take(announced.unwrap_or(small)).await;
-    match body.read_up_to(SMALL_BLOB_BYTES).await? {
-        Buffered::Whole(bytes) => keep_small(deps, bytes, expected).await,
-        Buffered::Beginning(start) => {
-            drop(credit); // what is collected goes straight on, nothing more gathers here
-            stream(deps, body, start, expected).await
-        }
     }
 }
 

@@ -5,8 +5,9 @@
 //! the engine's. Nothing survives a restart.
 //!
 //! `client` sends one request and follows redirects, `packument` and `tarball` read the two
-//! kinds of body (`resume` continues one that broke off), `decode` turns a received document into JSON text, `redirect` and `address`
-//! decide where a request may go, `limiter`, `breaker`, `budget` and `retry` when.
+//! kinds of body (`resume` continues one that broke off), `decode` turns a received document into
+//! JSON text, `redirect` and `address` decide where a request may go, `limiter`, `breaker`,
+//! `budget` and `retry` when.
 
 mod address;
 mod answer;

@@ -26,3 +26,21 @@ pub fn has_waiting(
         .limit(1);
     Ok(last.first::<String>(connection).optional()?.is_some())
 }
+
+/// How many tasks of a registry wait, counted up to `most`.
+///
+/// # Errors
+/// Those of the database.
+pub fn count_waiting(
+    connection: &mut AnyConnection,
+    registry: &str,
+    most: i64,
+) -> Result<i64, StoreError> {
+    let waiting = tasks::table
+        .filter(is(TaskState::Waiting))
+        .filter(tasks::registry.eq(registry))
+        .select(tasks::priority)
+        .limit(most)
+        .load::<i32>(connection)?;
+    Ok(i64::try_from(waiting.len()).unwrap_or(most))
+}

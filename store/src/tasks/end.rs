@@ -93,7 +93,8 @@ pub fn retry_later(
     }
 }
 
-/// Lets a finished task start over, now with a person who waits for it (a write); `false` when there is none or it is not finished.
+/// Lets a finished task start over, now with a person who waits for it (a write); `false` when
+/// there is none or it is not finished.
 ///
 /// # Errors
 /// Those of the database.

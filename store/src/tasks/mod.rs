@@ -13,7 +13,7 @@ mod row;
 #[cfg(test)]
 mod tests;
 
-pub use backlog::has_waiting;
+pub use backlog::{count_waiting, has_waiting};
 pub(crate) use end::finish_many;
 pub use end::{
     cancel, delete_finished_before, ended_beyond, finish, give_back, retry, retry_later,

@@ -10,7 +10,6 @@ use npm::PackageName;
 use store::feeds::Takes;
 use store::{
     BlobSettings, CommitBatch, DatabaseSettings, Keeping, PackageChange, Store, StoreSettings,
-    Validators,
 };
 
 use crate::Run;

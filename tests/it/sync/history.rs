@@ -42,7 +42,7 @@ async fn what_cannot_be_fetched_again_stays() {
 
 /// The marks and texts of a log, with what differs from run to run replaced by words.
 fn lines(log: &str, mirror: &TestMirror) -> String {
-    let upstream = mirror.upstream.url().to_string();
+    let upstream = mirror.upstream.url();
     let plain = log.replace(upstream.trim_end_matches('/'), "UPSTREAM");
     let texts = plain.lines().map(|line| line.split_once("] ").expect("a time").1);
     texts.map(words).collect::<Vec<_>>().join("\n")

@@ -1,19 +1,20 @@
 //! The whole engine behind a simulated changes feed, at the rates that npm's feed was measured at.
 //!
 //! ```text
-//! cargo bench --bench feed_replay                          # all three, with their defaults
+//! cargo bench --bench feed_replay                          # all of them, with their defaults
 //! cargo bench --bench feed_replay -- day --speed 200       # 24 h, 7,138 numbers an hour
 //! cargo bench --bench feed_replay -- burst --speed 200     # 36 h, 32,000 numbers an hour
 //! cargo bench --bench feed_replay -- catch-up --rate 50    # 113,000 names at once; 0 = no limit
+//! cargo bench --bench feed_replay -- unchanged             # the same names listed once more
 //! ```
 //!
 //! | option | meaning | default |
 //! |---|---|---|
 //! | `--names N` | packages that are here already, as rows | 10000 |
 //! | `--speed N` | simulated seconds in a second | 200 |
-//! | `--rate N` | `upstream.background_rate`, requests a second | day, burst: 0; catch-up: 50 |
+//! | `--rate N` | `upstream.background_rate`, requests a second | catch-up: 50; else 0 |
 //! | `--hours N` | simulated hours | day: 24, burst: 36 |
-//! | `--changed N` | names of the catch-up | 113000 |
+//! | `--changed N` | names of the catch-up; unchanged ones | 113000; 20000 |
 //! | `--dir FOLDER` | disk to measure | the system's scratch folder |
 //!
 //! `--names 10000` beside `--names 4600000` shows whether memory depends on what is here. The
@@ -41,6 +42,8 @@ use std::time::{Duration, Instant};
 
 use engine::Mirror;
 
+const SCENARIOS: [&str; 4] = ["day", "burst", "catch-up", "unchanged"];
+
 /// What is run.
 #[derive(Clone, Debug)]
 pub struct Run {
@@ -63,11 +66,11 @@ fn main() {
     }
     let is_test = arguments.iter().any(|argument| argument == "--test");
     let chosen = |name: &str| {
-        let named = ["day", "burst", "catch-up"];
+        let named = SCENARIOS;
         let any = arguments.iter().any(|argument| named.contains(&argument.as_str()));
         !any || arguments.iter().any(|argument| argument == name)
     };
-    for name in ["day", "burst", "catch-up"] {
+    for name in SCENARIOS {
         if chosen(name) {
             replay(&run_of(name, &arguments, is_test));
         }
@@ -84,6 +87,7 @@ fn run_of(name: &str, arguments: &[String], is_test: bool) -> Run {
     let (scenario, rate, hours, per_hour, changed) = match name {
         "day" => ("day", 0.0, 24.0, 7_138.0, 0.0),
         "burst" => ("burst", 0.0, 36.0, 32_000.0, 0.0),
+        "unchanged" => ("unchanged", 0.0, 0.0, 0.0, 20_000.0),
         _ => ("catch-up", 50.0, 0.0, 0.0, 113_000.0),
     };
     let folder = arguments.iter().position(|argument| argument == "--dir");
@@ -131,21 +135,26 @@ fn replay(run: &Run) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mirror = Mirror::start(run, &upstream.url).await;
-        let before = mirror.sizes();
+        if run.scenario == "unchanged" {
+            follow(run, &mirror, &upstream.url).await;
+            upstream::repeat(&upstream.url).await;
+        }
+        let (before, done_before, cpu_before) = (mirror.sizes(), done(&mirror).await, cpu());
         let started = Instant::now();
         let worst = follow(run, &mirror, &upstream.url).await;
         let took = started.elapsed();
         let after = mirror.sizes();
+        let cpu = cpu().saturating_sub(cpu_before).as_secs_f64();
+        let done = done(&mirror).await - done_before;
         let status = mirror.describe().await;
         let follower = status.followers.first().expect("a follower");
         let seconds = took.as_secs_f64();
-        let done = status.syncs.iter().map(|sync| sync.success + sync.failed).sum::<u64>();
         println!(
             "{:<9} names here {:>8}   rate {:>3}   took {seconds:>8.1} s   rows {:>8}   tasks {:>7} ({:.0}/s)",
             run.scenario, run.names, run.rate, follower.rows, done, done as f64 / seconds
         );
         println!(
-            "{:<9} longest lag {:.0} s of feed time, database +{:.1} MiB, blobs +{:.1} MiB, memory now {:.0} MiB, most {:.0} MiB",
+            "{:<9} longest lag {:.0} s of feed time, {cpu:.1} s of CPU, database +{:.1} MiB, blobs +{:.1} MiB, memory now {:.0} MiB, most {:.0} MiB",
             "", worst.as_secs_f64() * run.speed.max(1.0),
             mebibytes(after.database.saturating_sub(before.database)),
             mebibytes(after.blobs.saturating_sub(before.blobs)),
@@ -157,6 +166,20 @@ fn replay(run: &Run) {
     });
 }
 
+/// Tasks that ended so far.
+async fn done(mirror: &Mirror) -> u64 {
+    mirror.describe().await.syncs.iter().map(|sync| sync.success + sync.failed).sum()
+}
+
+/// What this process used so far, in all its threads.
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    // user and system time are fields 14 and 15, in hundredths of a second
+    let ticks = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum::<u64>();
+    Duration::from_millis(ticks * 10)
+}
+
 fn mebibytes(bytes: u64) -> f64 {
     bytes as f64 / 1_048_576.0
 }
@@ -165,7 +188,7 @@ fn mebibytes(bytes: u64) -> f64 {
 /// time a change waited to be read or to be synced.
 async fn follow(run: &Run, mirror: &Mirror, url: &str) -> Duration {
     let total = run.backlog + (run.numbers_per_hour * run.hours) as u64;
-    if run.backlog > 0 {
+    if run.backlog > 0 && upstream::head(url).await == 0 {
         upstream::add_distinct(url, run.backlog).await;
     }
     let (started, mut added, mut worst) = (Instant::now(), run.backlog, Duration::ZERO);

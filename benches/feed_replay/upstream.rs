@@ -50,6 +50,11 @@ pub async fn add_distinct(url: &str, count: u64) {
     get(&format!("{url}/-/add-distinct?{count}")).await;
 }
 
+/// Repeats every row under a new number; no document changes.
+pub async fn repeat(url: &str) {
+    get(&format!("{url}/-/repeat")).await;
+}
+
 /// The newest number of the feed.
 pub async fn head(url: &str) -> i64 {
     let root: serde_json::Value = serde_json::from_str(&get(url).await).unwrap();
@@ -140,6 +145,18 @@ impl Feed {
         }
     }
 
+    /// Every name anew, as after a change of the upstream's back end.
+    fn repeat(&mut self) {
+        let rows = std::mem::take(&mut self.rows);
+        for (number, deleted) in rows.into_values() {
+            self.head += 1;
+            self.rows.insert(self.head, (number, deleted));
+            if let Some(known) = self.names.get_mut(&number) {
+                known.0 = self.head;
+            }
+        }
+    }
+
     fn page(&self, since: i64, limit: usize) -> String {
         let mut text = String::from("{\"results\":[");
         let mut last = since;
@@ -184,6 +201,10 @@ async fn answer(request: HttpRequest, registry: web::Data<Registry>) -> HttpResp
             registry.feed.lock().add_distinct(request.query_string().parse().unwrap_or(0));
             HttpResponse::Ok().finish()
         }
+        "-/repeat" => {
+            registry.feed.lock().repeat();
+            HttpResponse::Ok().finish()
+        }
         _ => match path.strip_prefix("t/") {
             Some(place) => tarball(&registry, place),
             None => document(&registry, path, &request),
@@ -206,28 +227,41 @@ fn document(registry: &Registry, name: &str, request: &HttpRequest) -> HttpRespo
     };
     let number = hash.wrapping_mul(INVERSE);
     let rev = registry.feed.lock().names.get(&number).map_or(0, |known| known.1);
-    let mut random = Random::new(number.wrapping_mul(31) ^ rev);
-    let place = usize::try_from(random.between(0, registry.tarballs.len() as u64)).unwrap_or(0);
-    let Some(tarball) = registry.tarballs.get(place) else {
-        return HttpResponse::NotFound().finish();
-    };
+    let etag = format!("\"{number}-{rev}\"");
+    if request
+        .headers()
+        .get("if-none-match")
+        .is_some_and(|known| known.as_bytes() == etag.as_bytes())
+    {
+        return HttpResponse::NotModified().insert_header(("etag", etag)).finish();
+    }
     let base = request.connection_info().host().to_owned();
-    let (version, integrity) = (format!("1.{rev}.0"), &tarball.integrity);
+    let latest = rev.max(1);
     let mut text = format!(
         "{{\"_id\":\"{name}\",\"_rev\":\"{rev}-0\",\"name\":\"{name}\",\
-         \"dist-tags\":{{\"latest\":\"{version}\"}},\"versions\":{{\"{version}\":\
-         {{\"name\":\"{name}\",\"version\":\"{version}\",\"dist\":{{\"integrity\":\"{integrity}\",\
-         \"tarball\":\"http://{base}/t/{place}-{name}.tgz\"}}}}}},\"readme\":\""
+         \"dist-tags\":{{\"latest\":\"1.{latest}.0\"}},\"versions\":{{"
     );
+    for made in 1..=latest {
+        let mut random = Random::new(number.wrapping_mul(31) ^ made);
+        let place = random.between(0, TARBALLS.len() as u64);
+        let tarball = usize::try_from(place).ok().and_then(|place| registry.tarballs.get(place));
+        let Some(tarball) = tarball else { return HttpResponse::NotFound().finish() };
+        let (comma, integrity) = (if made == 1 { "" } else { "," }, &tarball.integrity);
+        write!(
+            text,
+            "{comma}\"1.{made}.0\":{{\"name\":\"{name}\",\"version\":\"1.{made}.0\",\
+             \"dist\":{{\"integrity\":\"{integrity}\",\
+             \"tarball\":\"http://{base}/t/{place}-{name}-1.{made}.0.tgz\"}}}}"
+        )
+        .unwrap();
+    }
+    text.push_str("},\"readme\":\"");
     let bytes = document_bytes(&mut Random::new(number));
     while text.len() < bytes {
         text.push_str(PADDING);
     }
     text.push_str("\"}");
-    HttpResponse::Ok()
-        .content_type("application/json")
-        .insert_header(("etag", format!("\"{number}-{rev}\"")))
-        .body(text)
+    HttpResponse::Ok().content_type("application/json").insert_header(("etag", etag)).body(text)
 }
 
 /// The number whose product with the factor of [`name`] is 1 (modulo 2^64).

@@ -210,6 +210,8 @@ async fn follow(run: &Run, mirror: &Mirror, url: &str) -> Duration {
         if added == total && idle && follower.seq >= Some(head) {
             return worst;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        // a look counts the queue, and a backlog makes that the dearer
+        let between = if run.backlog > 0 { 500 } else { 50 };
+        tokio::time::sleep(Duration::from_millis(between)).await;
     }
 }

@@ -1,6 +1,6 @@
 //! Questions about tasks.
 
-use diesel::dsl::sql;
+use diesel::dsl::{count_star, min, sql};
 use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
@@ -135,29 +135,37 @@ pub fn list(
 /// Those of the database.
 pub fn counts(connection: &mut AnyConnection) -> Result<TaskCounts, StoreError> {
     let now = dialect::now_ms(connection)?;
-    let ended = |state| {
-        let recent =
-            tasks::table.filter(is_finished()).filter(tasks::updated_at_ms.ge(now - HOUR_MS));
-        recent.filter(is(state))
-    };
-    let waiting = tasks::table.filter(is(TaskState::Waiting));
-    let first = tasks::table.filter(is(TaskState::Waiting)).select(diesel::dsl::min(tasks::id));
-    let oldest = match first.get_result::<Option<String>>(connection)? {
-        Some(id) => {
-            tasks::table.find(id).select(tasks::created_at_ms).get_result(connection).optional()?
-        }
-        None => None,
+    let all = (count_star(), min(tasks::id));
+    let (waiting, first): (i64, Option<String>) =
+        tasks::table.filter(is(TaskState::Waiting)).select(all).get_result(connection)?;
+    let processing =
+        tasks::table.filter(is(TaskState::Processing)).count().get_result(connection)?;
+    let ended: Vec<(String, i64)> = tasks::table
+        .filter(is_finished())
+        .filter(tasks::updated_at_ms.ge(now - HOUR_MS))
+        .group_by(tasks::state)
+        .select((tasks::state, count_star()))
+        .load(connection)?;
+    let of = |state: TaskState| {
+        ended.iter().find(|(ended, _)| ended == state.as_str()).map_or(0, |(_, count)| *count)
     };
     Ok(TaskCounts {
-        waiting: waiting.count().get_result(connection)?,
-        processing: tasks::table
-            .filter(is(TaskState::Processing))
-            .count()
-            .get_result(connection)?,
-        success_last_hour: ended(TaskState::Success).count().get_result(connection)?,
-        error_last_hour: ended(TaskState::Error).count().get_result(connection)?,
-        oldest_waiting_ms: oldest.map(|created: i64| (now - created).max(0)),
+        waiting,
+        processing,
+        success_last_hour: of(TaskState::Success),
+        error_last_hour: of(TaskState::Error),
+        oldest_waiting_ms: oldest(connection, first)?.map(|created| (now - created).max(0)),
     })
+}
+
+/// When the task with the smallest id was queued: ids begin with their time.
+fn oldest(
+    connection: &mut AnyConnection,
+    first: Option<String>,
+) -> Result<Option<i64>, StoreError> {
+    let Some(id) = first else { return Ok(None) };
+    let created = tasks::table.find(id).select(tasks::created_at_ms);
+    Ok(created.get_result(connection).optional()?)
 }
 
 /// The smallest id that a task queued at this time can have: ids begin with their time.

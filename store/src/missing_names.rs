@@ -149,7 +149,7 @@ pub fn queue(
     let tasks: Vec<_> = wanted.into_iter().map(|name| new_task(registry, name)).collect();
     let count = tasks.len();
     if count > 0 {
-        tasks::enqueue(connection, tasks)?;
+        tasks::enqueue_unanswered(connection, tasks)?;
     }
     Ok(count)
 }

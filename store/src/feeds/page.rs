@@ -84,7 +84,7 @@ pub fn take_page(connection: &mut AnyConnection, page: &FeedPage) -> Result<Take
     let wanted = wanted(connection, page, epoch, now)?;
     let tasks = wanted.len();
     if !wanted.is_empty() {
-        tasks::enqueue(connection, wanted)?;
+        tasks::enqueue_unanswered(connection, wanted)?;
     }
     let row = feeds::table.find(&page.mover.registry);
     diesel::update(row)
@@ -99,14 +99,17 @@ pub fn take_page(connection: &mut AnyConnection, page: &FeedPage) -> Result<Take
     Ok(Taken::Written { tasks })
 }
 
+/// The tasks of a page, in the order of their names: rows and ids that follow each other lie on
+/// neighbouring pages of every index, and within a page of the feed no order is owed.
 fn wanted(
     connection: &mut AnyConnection,
     page: &FeedPage,
     epoch: i64,
     read_at_ms: i64,
 ) -> Result<Vec<NewTask>, StoreError> {
-    let values: Vec<_> =
-        page.changes.iter().map(|change| Value::Text(change.name.as_str())).collect();
+    let mut changes: Vec<&Change> = page.changes.iter().collect();
+    changes.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    let values: Vec<_> = changes.iter().map(|change| Value::Text(change.name.as_str())).collect();
     let found: Vec<(String, String)> = WHOSE.load::<(Text, Text), _>(connection, &values)?;
     let owners: HashMap<&str, &str> =
         found.iter().map(|(name, registry)| (name.as_str(), registry.as_str())).collect();
@@ -127,7 +130,7 @@ fn wanted(
         let name = change.name.clone();
         new_task(&page.mover.registry, name, PRIORITY_FEED, page.takes, Some(target))
     };
-    Ok(page.changes.iter().filter(wants).map(task).collect())
+    Ok(changes.into_iter().filter(wants).map(task).collect())
 }
 
 fn new_task(
@@ -190,7 +193,7 @@ pub fn recheck(
         .collect();
     let count = tasks.len();
     if count > 0 {
-        tasks::enqueue(connection, tasks)?;
+        tasks::enqueue_unanswered(connection, tasks)?;
     }
     Ok(Taken::Written { tasks: count })
 }

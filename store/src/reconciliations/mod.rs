@@ -246,7 +246,7 @@ fn ask_for_absent(
         .collect();
     let count = tasks.len();
     if count > 0 {
-        tasks::enqueue(connection, tasks)?;
+        tasks::enqueue_unanswered(connection, tasks)?;
     }
     Ok(count)
 }

@@ -160,7 +160,7 @@ pub fn step(
         .collect();
     let count = tasks.len();
     if count > 0 {
-        tasks::enqueue(connection, tasks)?;
+        tasks::enqueue_unanswered(connection, tasks)?;
     }
     Ok(count)
 }

@@ -1,6 +1,6 @@
 //! Queueing: new rows, or merging into the waiting ones.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use diesel::sql_types::Text;
 
@@ -15,8 +15,12 @@ const INSERT: RowsStatement = RowsStatement {
     head: "INSERT INTO tasks (id, name, registry, state, priority, options, attempts, author, \
            author_ip, created_at_ms, updated_at_ms, not_before_ms) VALUES ",
     columns: 12,
-    tail: " ON CONFLICT DO NOTHING RETURNING id",
+    tail: " ON CONFLICT DO NOTHING",
 };
+
+/// Which of these tasks there are.
+const THERE: RowsStatement =
+    RowsStatement { head: "SELECT id FROM tasks WHERE id IN (", columns: 1, tail: ")" };
 
 const MERGE: RowsStatement = RowsStatement {
     head: "UPDATE tasks SET priority = merged.column2, options = merged.column3, \
@@ -44,21 +48,37 @@ pub fn enqueue(
     tasks: Vec<NewTask>,
 ) -> Result<Vec<TaskRow>, StoreError> {
     let keys: Vec<Key> = tasks.iter().map(key).collect();
+    let rows = place(connection, tasks)?;
+    let standing: HashMap<Key, TaskRow> =
+        rows.into_iter().map(|row| (row_key(&row), row)).collect();
+    let answers = keys.iter().map(|key| standing.get(key).cloned()).collect::<Option<_>>();
+    answers.ok_or_else(|| StoreError::Retry("a queued task has no row".into()))
+}
+
+/// As [`enqueue`] for whoever needs no answers (a write); says how many rows stand for them.
+///
+/// # Errors
+/// Those of the database.
+pub fn enqueue_unanswered(
+    connection: &mut AnyConnection,
+    tasks: Vec<NewTask>,
+) -> Result<usize, StoreError> {
+    Ok(place(connection, tasks)?.len())
+}
+
+/// Inserts or merges; the rows in no special order, one for each package and registry.
+fn place(connection: &mut AnyConnection, tasks: Vec<NewTask>) -> Result<Vec<TaskRow>, StoreError> {
     let mut missing = fold(tasks);
-    let mut standing: HashMap<Key, TaskRow> = HashMap::with_capacity(missing.len());
+    let mut standing = Vec::with_capacity(missing.len());
     let now = dialect::now_ms(connection)?;
     for _ in 0..ROUNDS {
-        let (new, waiting) = insert_new(connection, missing, now)?;
-        standing.extend(new.into_iter().map(|row| (row_key(&row), row)));
-        let (merged, lost) = merge_waiting(connection, waiting)?;
-        standing.extend(merged.into_iter().map(|row| (row_key(&row), row)));
-        missing = lost;
+        let waiting = insert_new(connection, missing, now, &mut standing)?;
+        missing = merge_waiting(connection, waiting, &mut standing)?;
         if missing.is_empty() {
-            break;
+            return Ok(standing);
         }
     }
-    let answers = keys.iter().map(|key| standing.get(key).cloned()).collect::<Option<_>>();
-    answers.ok_or_else(|| StoreError::Retry("tasks were claimed while being merged".into()))
+    Err(StoreError::Retry("tasks were claimed while being merged".into()))
 }
 
 fn key(task: &NewTask) -> Key {
@@ -69,28 +89,23 @@ fn row_key(row: &TaskRow) -> Key {
     (row.registry.clone(), row.name.as_str().to_owned())
 }
 
-/// Requests for the same package become one before the database sees them.
-fn fold(tasks: Vec<NewTask>) -> Vec<NewTask> {
-    let mut places: HashMap<Key, usize> = HashMap::with_capacity(tasks.len());
-    let mut folded: Vec<NewTask> = Vec::with_capacity(tasks.len());
-    for task in tasks {
-        match places.get(&key(&task)).and_then(|&place| folded.get_mut(place)) {
-            Some(first) => {
-                first.priority = first.priority.min(task.priority);
-                first.options.merge(&task.options);
-                if first.author.is_none() {
-                    (first.author, first.author_ip) = (task.author, task.author_ip);
-                }
-            }
-            None => {
-                places.insert(key(&task), folded.len());
-                folded.push(task);
+/// Requests for the same package become one before the database sees them; they are in the order
+/// of their keys then: neighbouring index pages, and no deadlock with another node.
+fn fold(mut tasks: Vec<NewTask>) -> Vec<NewTask> {
+    // stable: who asked first stays the first
+    tasks.sort_by(|a, b| (&a.registry, &a.name).cmp(&(&b.registry, &b.name)));
+    tasks.dedup_by(|task, first| {
+        let same = task.registry == first.registry && task.name == first.name;
+        if same {
+            first.priority = first.priority.min(task.priority);
+            first.options.merge(&task.options);
+            if first.author.is_none() {
+                (first.author, first.author_ip) = (task.author.take(), task.author_ip.take());
             }
         }
-    }
-    // In key order: neighbouring index pages, and no deadlock with another node.
-    folded.sort_by(|a, b| (&a.registry, &a.name).cmp(&(&b.registry, &b.name)));
-    folded
+        same
+    });
+    tasks
 }
 
 /// Inserts what has no waiting task yet; gives the others back.
@@ -98,21 +113,27 @@ fn insert_new(
     connection: &mut AnyConnection,
     tasks: Vec<NewTask>,
     now: i64,
-) -> Result<(Vec<TaskRow>, Vec<NewTask>), StoreError> {
+    standing: &mut Vec<TaskRow>,
+) -> Result<Vec<NewTask>, StoreError> {
     let texts = tasks.iter().map(RowText::of).collect::<Result<Vec<_>, _>>()?;
     let values: Vec<_> =
         tasks.iter().zip(&texts).flat_map(|(task, text)| text.values(task, now)).collect();
-    let inserted: Vec<String> = INSERT.load::<Text, _>(connection, &values)?;
-    let inserted: std::collections::HashSet<&str> = inserted.iter().map(String::as_str).collect();
-    let (mut rows, mut waiting) = (Vec::with_capacity(inserted.len()), Vec::new());
+    if INSERT.execute(connection, &values)? == tasks.len() {
+        standing.extend(tasks.into_iter().map(|task| new_row(task, now)));
+        return Ok(Vec::new());
+    }
+    let ids: Vec<_> = texts.iter().map(|text| Value::Text(&text.id)).collect();
+    let inserted: Vec<String> = THERE.load::<Text, _>(connection, &ids)?;
+    let inserted: HashSet<&str> = inserted.iter().map(String::as_str).collect();
+    let mut waiting = Vec::with_capacity(tasks.len() - inserted.len());
     for (task, text) in tasks.into_iter().zip(&texts) {
         if inserted.contains(text.id.as_str()) {
-            rows.push(new_row(task, now));
+            standing.push(new_row(task, now));
         } else {
             waiting.push(task);
         }
     }
-    Ok((rows, waiting))
+    Ok(waiting)
 }
 
 /// The texts that the values of a row borrow from.
@@ -166,9 +187,10 @@ fn new_row(task: NewTask, now: i64) -> TaskRow {
 fn merge_waiting(
     connection: &mut AnyConnection,
     tasks: Vec<NewTask>,
-) -> Result<(Vec<TaskRow>, Vec<NewTask>), StoreError> {
+    standing: &mut Vec<TaskRow>,
+) -> Result<Vec<NewTask>, StoreError> {
     let mut found = waiting_of(connection, &tasks)?;
-    let (mut merged, mut lost, mut changed) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut lost, mut changed) = (Vec::new(), Vec::new());
     for task in tasks {
         match found.remove(&key(&task)) {
             None => lost.push(task),
@@ -180,12 +202,12 @@ fn merge_waiting(
                 if take_in(&mut row, task.priority, &task.options) || unowned {
                     changed.push(row.clone());
                 }
-                merged.push(row);
+                standing.push(row);
             }
         }
     }
     save_merged(connection, &changed)?;
-    Ok((merged, lost))
+    Ok(lost)
 }
 
 fn waiting_of(

@@ -18,7 +18,7 @@ pub(crate) use end::finish_many;
 pub use end::{
     cancel, delete_finished_before, ended_beyond, finish, give_back, retry, retry_later,
 };
-pub use enqueue::enqueue;
+pub use enqueue::{enqueue, enqueue_unanswered};
 pub use lease::{claim, claim_these, expired_leases, renew};
 pub use list::{FARTHEST_PLACE, TaskCounts, TaskFilter, counts, find, find_placed, list, place};
 pub use logs::{LogPiece, append_log, append_logs, delete_log, log, log_from};

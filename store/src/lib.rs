@@ -53,6 +53,7 @@ pub mod schema;
 pub mod scopes;
 pub mod segments;
 pub mod settings;
+pub mod sign_ins;
 pub mod states;
 pub mod sweeps;
 pub mod tasks;
@@ -79,7 +80,7 @@ pub use change::{
 pub use error::StoreError;
 pub use lock::FolderLock;
 pub use states::{
-    BlockKind, DocumentEncoding, Keeping, PackageStatus, TaskFailure, TaskState, VersionState,
+    BlockKind, DocumentEncoding, Keeping, PackageStatus, TaskFailure, TaskState, TokenKind, VersionState,
 };
 pub use writer::StoreWriter;
 

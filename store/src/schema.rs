@@ -166,6 +166,29 @@ diesel::table! {
         name -> Text,
         admin -> Bool,
         created_at_ms -> BigInt,
+        email -> Nullable<Text>,
+        password -> Nullable<Text>,
+        disabled -> Bool,
+        updated_at_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    login_sessions (done_key) {
+        done_key -> Binary,
+        login_key -> Binary,
+        hostname -> Nullable<Text>,
+        address -> Nullable<Text>,
+        user_name -> Nullable<Text>,
+        expires_at_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    sign_in_links (key) {
+        key -> Binary,
+        user_name -> Text,
+        expires_at_ms -> BigInt,
     }
 }
 
@@ -180,6 +203,11 @@ diesel::table! {
         created_at_ms -> BigInt,
         expires_at_ms -> Nullable<BigInt>,
         last_used_at_ms -> Nullable<BigInt>,
+        kind -> Text,
+        name -> Nullable<Text>,
+        description -> Nullable<Text>,
+        packages -> Text,
+        scopes -> Text,
     }
 }
 
@@ -277,6 +305,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     settings,
     users,
     tokens,
+    login_sessions,
+    sign_in_links,
     feeds,
     registry_keys,
     kept_answers,

@@ -121,6 +121,23 @@ text_states! {
 }
 
 text_states! {
+    /// Which of npm's two kinds of tokens one is.
+    TokenKind {
+        /// Made by a login or `npm token create`.
+        Classic = "classic",
+        /// Made with a name, an end and limits.
+        Granular = "granular",
+    }
+}
+
+#[expect(clippy::derivable_impls, reason = "the macro writes the enum")]
+impl Default for TokenKind {
+    fn default() -> Self {
+        Self::Classic
+    }
+}
+
+text_states! {
     /// Where a sync task is in its life.
     TaskState {
         /// Not started, or to be started again.

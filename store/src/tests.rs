@@ -1,5 +1,7 @@
 //! Opening, migrating, reading, and the small tables, on both databases.
 
+mod accounts;
+
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
@@ -11,7 +13,7 @@ use crate::testing::{
 };
 use crate::{
     AnyConnection, DatabaseSettings, FolderLock, Store, StoreError, migrations, registries,
-    renderings, settings, tokens, users, versions,
+    renderings, settings, versions,
 };
 
 #[derive(QueryableByName)]
@@ -348,38 +350,6 @@ fn small_tables_give_back_what_they_got() {
         test.write(|c| registries::upsert(c, &registry));
         assert_eq!(test.read(|c| registries::find(c, "default")), Some(registry.clone()));
         assert_eq!(test.read(registries::list), [registry]);
-    });
-}
-
-#[test]
-fn tokens_belong_to_users() {
-    on_each_database(|test| {
-        let key = npm::Sha512Digest::of(b"token").to_hex();
-        let token = tokens::NewToken {
-            key: key.clone(),
-            user: "admin".into(),
-            mark: "npm_ab...yz".into(),
-            readonly: true,
-            automation: false,
-            cidr: vec!["192.0.2.0/24".into()],
-            expires_at_ms: Some(77),
-        };
-        test.write(|c| users::ensure(c, "admin", true));
-        test.write(|c| users::ensure(c, "admin", true));
-        test.write(|c| tokens::create(c, &token));
-        let row = test.read(|c| tokens::find(c, &key)).unwrap();
-        assert_eq!((row.user.as_str(), row.admin, row.readonly), ("admin", true, true));
-        assert_eq!((row.cidr.len(), row.expires_at_ms), (1, Some(77)));
-        assert_eq!((row.mark.as_str(), row.last_used_at_ms), ("npm_ab...yz", None));
-        test.write(|c| tokens::touch(c, &key, 99));
-        test.write(|c| users::ensure(c, "admin", false));
-        let row = test.read(|c| tokens::find(c, &key)).unwrap();
-        assert_eq!((row.admin, row.last_used_at_ms), (false, Some(99)));
-        assert!(!test.read(|c| users::find(c, "admin")).unwrap().admin);
-        assert!(test.write(|c| tokens::delete(c, &key)));
-        assert!(!test.write(|c| tokens::delete(c, &key)));
-        assert!(test.read(|c| tokens::find(c, &key)).is_none());
-        assert!(test.store.read_blocking(|c| tokens::find(c, "no hex")).is_err());
     });
 }
 

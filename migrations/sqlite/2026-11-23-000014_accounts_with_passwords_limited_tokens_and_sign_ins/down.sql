@@ -1,0 +1,12 @@
+DROP TABLE sign_in_links;
+DROP TABLE login_sessions;
+DROP INDEX tokens_of_users;
+ALTER TABLE tokens DROP COLUMN scopes;
+ALTER TABLE tokens DROP COLUMN packages;
+ALTER TABLE tokens DROP COLUMN description;
+ALTER TABLE tokens DROP COLUMN name;
+ALTER TABLE tokens DROP COLUMN kind;
+ALTER TABLE users DROP COLUMN updated_at_ms;
+ALTER TABLE users DROP COLUMN disabled;
+ALTER TABLE users DROP COLUMN password;
+ALTER TABLE users DROP COLUMN email;

@@ -11,10 +11,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sha2::{Digest, Sha512};
+use npm::Sha512Digest;
 use store::{
     AnyConnection, StoreError, settings,
-    tokens::{self, NewToken},
+    tokens::{self, NewToken, TokenLimits},
     users,
 };
 
@@ -27,6 +27,8 @@ const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 const PREFIX: &str = "npm_";
 const RANDOM_CHARACTERS: usize = 30;
 const CHECK_CHARACTERS: usize = 6;
+/// What lists of tokens say of it.
+const DESCRIPTION: &str = "in the file admin.token of the data folder";
 /// Setting that holds the key of the bootstrap token in force, so that a new one ends it.
 const KEY_IN_FORCE: &str = "admin_token.key";
 
@@ -60,10 +62,16 @@ impl Token {
         &self.0
     }
 
-    /// What the database knows of it: SHA-512 in hexadecimal.
+    /// What the database knows of it.
     #[must_use]
-    pub fn key(&self) -> String {
-        hex::encode(Sha512::digest(self.0.as_bytes()))
+    pub fn key(&self) -> Sha512Digest {
+        Sha512Digest::of(self.0.as_bytes())
+    }
+
+    /// Its row as a token of this user.
+    #[must_use]
+    pub fn row(&self, user: &str, limits: TokenLimits) -> NewToken {
+        NewToken { key: self.key(), user: user.to_owned(), mark: self.mark(), limits }
     }
 
     /// First six and last two characters: what lists show.
@@ -132,20 +140,15 @@ pub fn write_file(data_folder: &Path, token: &Token) -> io::Result<()> {
 /// Those of the database.
 pub fn store(connection: &mut AnyConnection, token: &Token) -> Result<(), StoreError> {
     users::ensure(connection, ADMIN, true)?;
-    if let Some(old) = settings::find(connection, KEY_IN_FORCE)? {
+    let old = settings::find(connection, KEY_IN_FORCE)?;
+    if let Some(old) = old.and_then(|hex| Sha512Digest::from_hex(&hex).ok()) {
         tokens::delete(connection, &old)?;
     }
-    let row = NewToken {
-        key: token.key(),
-        user: ADMIN.to_owned(),
-        mark: token.mark(),
-        readonly: false,
-        automation: false,
-        cidr: Vec::new(),
-        expires_at_ms: None,
-    };
+    let limits =
+        TokenLimits { description: Some(DESCRIPTION.to_owned()), ..TokenLimits::default() };
+    let row = token.row(ADMIN, limits);
     tokens::create(connection, &row)?;
-    settings::set(connection, KEY_IN_FORCE, &row.key)
+    settings::set(connection, KEY_IN_FORCE, &row.key.to_hex())
 }
 
 #[cfg(test)]
@@ -159,7 +162,7 @@ mod tests {
         let token = Token::generate().unwrap();
         assert_eq!(token.text().len(), 40);
         assert!(is_well_formed(token.text()));
-        assert_eq!(token.key().len(), 128);
+        assert_eq!(token.key(), Sha512Digest::of(token.text().as_bytes()));
         assert_eq!(token.mark().len(), 11);
         let slip = token.text().replace(token.text().chars().nth(10).unwrap(), "_");
         assert!(!is_well_formed(&slip));
@@ -175,6 +178,20 @@ mod tests {
     fn the_check_is_the_crc_32_in_base62() {
         // CRC-32 of thirty zeros is 0x77E5DB82, computed with another implementation.
         assert_eq!(check_characters(&"0".repeat(30)), "2C8GjS");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_the_check_of_the_form_fall_over(text in "(npm_)?\\PC{0,50}") {
+            let known = is_well_formed(&text);
+            proptest::prop_assert!(!known || text.len() == 40);
+        }
+
+        #[test]
+        fn every_random_part_has_one_check_that_fits(random in "[0-9A-Za-z]{30}") {
+            let text = format!("npm_{random}{}", check_characters(&random));
+            proptest::prop_assert!(is_well_formed(&text));
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Semaphore, watch};
 use url::Url;
 
+use crate::accounts::{Accounts, passwords};
 use crate::base_url::{Base, BaseUrls};
 use crate::cache::bodies::Bodies;
 use crate::cache::generations::Generations;
@@ -56,6 +57,18 @@ pub struct ServeSettings {
     /// Requests for a sync a minute per address and account, `limits.sync_per_minute`; 0 = no
     /// limit.
     pub sync_per_minute: u32,
+    /// Names that are admins and cannot be registered, `admins`.
+    pub admins: Vec<String>,
+    /// Whether whoever reaches the mirror may make an account, `security.registration`.
+    pub registration_open: bool,
+    /// Whether every read needs a token, `security.always_auth`.
+    pub always_auth: bool,
+    /// How slowly passwords are hashed, `security.password_cost`.
+    pub password_cost: u32,
+    /// Logins a minute per address and account, `limits.login_per_minute`; 0 = no limit.
+    pub login_per_minute: u32,
+    /// New tokens a minute per address and account, `limits.token_per_minute`; 0 = no limit.
+    pub token_per_minute: u32,
     /// Address misses are redirected to with [`OnMiss::Redirect`]: the upstream's base.
     pub upstream_url: Option<Url>,
     /// Age from which a document is checked again, `sync.fresh_for`.
@@ -94,6 +107,12 @@ impl Default for ServeSettings {
             sync_mode: SyncMode::Exist,
             sync_anonymous: false,
             sync_per_minute: 600,
+            admins: Vec::new(),
+            registration_open: false,
+            always_auth: false,
+            password_cost: *passwords::COSTS.start(),
+            login_per_minute: 20,
+            token_per_minute: 30,
             upstream_url: None,
             fresh_for: Duration::from_secs(300),
             negative_for: Duration::from_secs(10),
@@ -185,6 +204,8 @@ pub struct App {
     pub verified: Verified,
     /// Memory for tarballs read whole, in KiB.
     pub whole_reads: Arc<Semaphore>,
+    /// Users and tokens.
+    pub accounts: Accounts,
     /// Requests for a sync.
     pub sync_limit: PerMinute,
     /// Places for readers who follow logs.
@@ -225,7 +246,8 @@ impl App {
         runtime.spawn(follow_commits(engine.events(), Arc::clone(&generations)));
         let pool = Arc::new(WorkPool::start(runtime.clone(), settings.workers)?);
         let verified = Verified::new(&engine, Arc::clone(&pool), runtime.clone());
-        Ok(Arc::new(Self {
+        let app = Arc::new(Self {
+            accounts: Accounts::new(&settings, engine.clone(), runtime.clone()),
             bases: BaseUrls::new(&settings, listen),
             packages: Packages::new(engine.clone(), Arc::clone(&generations), settings.fresh_for),
             bodies: Bodies::new(
@@ -258,7 +280,9 @@ impl App {
             engine,
             runtime,
             stop,
-        }))
+        });
+        app.runtime.spawn(Accounts::keep_writing_uses(Arc::downgrade(&app)));
+        Ok(app)
     }
 
     /// The base address of the answer to a request.

@@ -42,6 +42,8 @@ pub enum ApiError {
         /// What to try.
         hint: Option<&'static str>,
     },
+    /// Not here, in exactly these words, which clients know.
+    NotThere(String),
     /// The path exists, the method does not.
     MethodNotAllowed {
         /// Value of `Allow`.
@@ -146,7 +148,7 @@ impl ApiError {
             Self::BadRequest(_) => "BAD_REQUEST",
             Self::LoginFirst | Self::Unauthorized(_) => "UNAUTHORIZED",
             Self::Forbidden(_) => "FORBIDDEN",
-            Self::NotFound { .. } => "NOT_FOUND",
+            Self::NotFound { .. } | Self::NotThere(_) => "NOT_FOUND",
             Self::MethodNotAllowed { .. } => "METHOD_NOT_ALLOWED",
             Self::Conflict(_) => "CONFLICT",
             Self::TooManyRequests { .. } => "TOO_MANY_REQUESTS",
@@ -233,6 +235,7 @@ impl fmt::Display for ApiError {
             | Self::Forbidden(text)
             | Self::Conflict(text)
             | Self::Gone(text)
+            | Self::NotThere(text)
             | Self::Invalid(text)
             | Self::Legal(text)
             | Self::BadUpstream(text) => formatter.write_str(text),
@@ -266,7 +269,7 @@ impl ResponseError for ApiError {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::LoginFirst | Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::NotFound { .. } => StatusCode::NOT_FOUND,
+            Self::NotFound { .. } | Self::NotThere(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,

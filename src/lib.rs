@@ -17,7 +17,9 @@
 // The allocator of the binary beside this library.
 use mimalloc as _;
 
+pub mod accounts;
 pub mod admin_token;
+pub mod always_auth;
 pub mod app;
 pub mod around;
 pub mod base_url;

@@ -15,7 +15,8 @@ use crate::control;
 use crate::control::messages::PREFIX;
 use crate::error::ApiError;
 use crate::handlers::{
-    dist_tag, feed, health, home, manifest, packument, signing, sync, tarball, tasks, unserved,
+    dist_tag, feed, health, home, manifest, packument, signing, sync, tarball, tasks, tokens,
+    unserved, users,
 };
 
 /// The registry.
@@ -25,7 +26,7 @@ pub fn registry(config: &mut ServiceConfig) {
         .service(read("/livez", health::get_livez))
         .service(read("/readyz", health::get_readyz))
         .service(read("/metrics", health::get_metrics))
-        .service(read("/whoami", unserved::get_whoami))
+        .configure(accounts)
         .service(read("/all", unserved::get_all))
         .service(read("/npm/v1/keys", signing::get_keys))
         .service(read("/npm/v1/attestations/{spec:.*}", signing::get_attestations))
@@ -45,6 +46,20 @@ pub fn registry(config: &mut ServiceConfig) {
         .service(read("/registry/_changes", feed::get_changes))
         .service(read("/registry/_all_docs", feed::get_names))
         .default_service(web::to(packages));
+}
+
+/// Users and their tokens.
+fn accounts(config: &mut ServiceConfig) {
+    config
+        .service(read("/whoami", users::get_whoami))
+        .service(web::resource("/user/{rest:.*}").to(users::user_api))
+        .service(
+            web::resource(["/npm/v1/user", "/npm/v1/user/"])
+                .route(web::route().guard(reading_guard()).to(users::get_profile))
+                .route(web::post().to(users::set_profile))
+                .default_service(web::to(unserved::wrong_method)),
+        )
+        .service(web::resource("/npm/v1/tokens{rest:(/.*)?}").to(tokens::token_api));
 }
 
 /// The plain paths of the ops listener; on the registry's own they are legal package names.
@@ -104,10 +119,13 @@ where
     Args: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    let reads = guard::Any(guard::Get()).or(guard::Head());
     web::resource(path.to_owned())
-        .route(web::route().guard(reads).to(handler))
+        .route(web::route().guard(reading_guard()).to(handler))
         .default_service(web::to(unserved::wrong_method))
+}
+
+fn reading_guard() -> impl guard::Guard {
+    guard::Any(guard::Get()).or(guard::Head())
 }
 
 /// A path that answers POST.

@@ -22,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
+use crate::always_auth::AlwaysAuth;
 use crate::app::{App, ServeSettings};
 use crate::around::Around;
 use crate::control::socket::ControlSocket;
@@ -186,6 +187,7 @@ impl Serving {
         let until = Instant::now() + grace;
         let in_order = async {
             join_all(self.handles.iter().map(|handle| handle.stop(true))).await;
+            self.app.accounts.write_uses().await;
             engine.shutdown(until.saturating_duration_since(Instant::now())).await;
         };
         tokio::select! {
@@ -236,9 +238,10 @@ fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
 
 /// One factory call per worker.
 macro_rules! server {
-    ($app:expr, $around:path, $routes:path) => {{
+    ($app:expr, $around:path, $routes:path, $needs_token:expr) => {{
         let app = Arc::clone($app);
         let routes: fn(&mut ServiceConfig) = $routes;
+        let needs_token: bool = $needs_token;
         HttpServer::new(move || {
             let around = $around(&app);
             WebApp::new()
@@ -246,6 +249,7 @@ macro_rules! server {
                 .app_data(QueryConfig::default().error_handler(|error, _| refused(&error)))
                 .app_data(PathConfig::default().error_handler(|error, _| refused(&error)))
                 .configure(routes)
+                .wrap(AlwaysAuth(needs_token))
                 .wrap_fn(move |request, next| Rc::clone(&around).call(request, next))
         })
         .keep_alive(KEEP_ALIVE)
@@ -267,7 +271,7 @@ fn registry_server(
     listener: TcpListener,
     tls: Option<rustls::ServerConfig>,
 ) -> io::Result<Server> {
-    let server = server!(app, Around::registry, routes::registry)
+    let server = server!(app, Around::registry, routes::registry, app.settings.always_auth)
         .workers(app.settings.workers.max(1))
         .tcp_nodelay(true);
     let server = match tls {
@@ -278,14 +282,14 @@ fn registry_server(
 }
 
 fn ops_server(app: &Arc<App>, listener: TcpListener) -> io::Result<Server> {
-    Ok(server!(app, Around::registry, routes::ops).workers(1).listen(listener)?.run())
+    Ok(server!(app, Around::registry, routes::ops, false).workers(1).listen(listener)?.run())
 }
 
 fn control_server(
     app: &Arc<App>,
     listener: std::os::unix::net::UnixListener,
 ) -> io::Result<Server> {
-    Ok(server!(app, Around::owner, routes::owner).workers(1).listen_uds(listener)?.run())
+    Ok(server!(app, Around::owner, routes::owner, false).workers(1).listen_uds(listener)?.run())
 }
 
 fn follow_signals(stop: StopHandle) -> io::Result<()> {

@@ -93,6 +93,7 @@ pub const SETTINGS: &[Setting] = &[
         "127.0.0.1:7002",
         "/livez /readyz /metrics; \"\" turns it off; a taken port is a warning, not a stop",
     ),
+    setting("admins", Kind::List, "", "names that are admins; they cannot be self-registered"),
     setting(
         "upstream.url",
         Kind::Address,
@@ -233,6 +234,36 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Duration,
         "1h",
         "a package counts as gone when a second answer this much later says so, too",
+    ),
+    setting(
+        "security.registration",
+        Kind::Choice(&["closed", "open"]),
+        "closed",
+        "closed | open: whether people make their own accounts; logins work in both",
+    ),
+    setting(
+        "security.always_auth",
+        Kind::Flag,
+        "false",
+        "true: every read needs a token, too; only logins and health answer without",
+    ),
+    setting(
+        "security.password_cost",
+        Kind::Count,
+        "11",
+        "how slowly passwords are hashed, 4 to 16; each is twice the time of the one before",
+    ),
+    setting(
+        "limits.login_per_minute",
+        Kind::Count,
+        "20",
+        "logins per address and account, 0 = no limit",
+    ),
+    setting(
+        "limits.token_per_minute",
+        Kind::Count,
+        "30",
+        "new tokens per address and account, 0 = no limit; admins have none",
     ),
     setting(
         "limits.sync_per_minute",

@@ -14,6 +14,8 @@ use actors::upstream::FeedChoice;
 use ipnet::IpNet;
 use url::Url;
 
+use crate::accounts::passwords::COSTS;
+
 use super::{
     ConfigError, Given, LoadRequest, Row, SETTINGS, Source, Value, ValueError, environment, file,
     setting, value,
@@ -82,6 +84,21 @@ pub struct SyncConfig {
 pub struct LimitsConfig {
     /// Requests for a sync.
     pub sync_per_minute: u32,
+    /// Logins.
+    pub login_per_minute: u32,
+    /// New tokens.
+    pub token_per_minute: u32,
+}
+
+/// `security.*`.
+#[derive(Debug, Clone, Copy)]
+pub struct SecurityConfig {
+    /// Whether people make their own accounts.
+    pub registration_open: bool,
+    /// Whether every read needs a token.
+    pub always_auth: bool,
+    /// bcrypt's cost.
+    pub password_cost: u32,
 }
 
 /// `storage.*`.
@@ -145,6 +162,10 @@ pub struct Config {
     pub public_url: Option<Url>,
     /// Where the operations listener is.
     pub ops_listen: Option<SocketAddr>,
+    /// Names that are admins.
+    pub admins: Vec<String>,
+    /// `security.*`.
+    pub security: SecurityConfig,
     /// `upstream.*`.
     pub upstream: UpstreamConfig,
     /// `sync.*`.
@@ -239,7 +260,13 @@ impl Config {
             ops_listen: read.optional("ops_listen", value::parse_listen)?,
             upstream: read.upstream()?,
             sync: read.sync()?,
-            limits: LimitsConfig { sync_per_minute: read.count("limits.sync_per_minute")? },
+            admins: read.list("admins"),
+            security: read.security()?,
+            limits: LimitsConfig {
+                sync_per_minute: read.count("limits.sync_per_minute")?,
+                login_per_minute: read.count("limits.login_per_minute")?,
+                token_per_minute: read.count("limits.token_per_minute")?,
+            },
             publish: PublishConfig { scopes: read.list("publish.scopes") },
             storage: read.storage()?,
             server: read.server()?,
@@ -363,6 +390,20 @@ impl Reader<'_> {
                 removed: self.with("sync.removed", choice)?,
                 removed_after: self.with("sync.removed_after", value::parse_duration)?,
             },
+        })
+    }
+
+    fn security(&self) -> Result<SecurityConfig, ConfigError> {
+        let key = "security.password_cost";
+        let password_cost: u32 = self.count(key)?;
+        if !COSTS.contains(&password_cost) {
+            let rule = format!("must be {} to {}", COSTS.start(), COSTS.end());
+            return Err(bad(key, ValueError { rule, given: password_cost.to_string() }));
+        }
+        Ok(SecurityConfig {
+            registration_open: self.text("security.registration") == "open",
+            always_auth: self.flag("security.always_auth"),
+            password_cost,
         })
     }
 

@@ -1,10 +1,12 @@
 //! Who asks: nobody in particular, or the user of the token that the request carries.
 //!
 //! A token is found by the SHA-512 of its text, so that no comparison takes longer for a better
-//! guess, and it is read from the database each time, so that a deleted one opens nothing from
-//! then on. Nothing is written. Only routes that care who asks look at the token.
+//! guess. It is read from the database, or believed for some seconds ([`crate::accounts::known`]);
+//! a request writes nothing. Only routes that care who asks look at the token, and all of them
+//! with `security.always_auth`.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::http::header;
@@ -12,10 +14,12 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use actors::clock::now_ms;
 use futures_util::future::LocalBoxFuture;
-use ipnet::IpNet;
-use sha2::{Digest, Sha512};
-use store::tokens::{self, TokenRow};
+use npm::PackageName;
+use store::TokenKind;
+use store::tokens::{TokenLimits, TokenRow};
 
+use crate::accounts::key_of;
+use crate::accounts::known::Known;
 use crate::app::App;
 use crate::error::ApiError;
 
@@ -23,7 +27,7 @@ use crate::error::ApiError;
 const LONGEST_TOKEN: usize = 256;
 
 /// Who asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Caller {
     /// Sent no token.
     Anonymous,
@@ -32,16 +36,77 @@ pub enum Caller {
 }
 
 /// The user of a token, and what the token allows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct User {
     /// The login name.
     pub name: String,
-    /// Everything is allowed; never with a read-only token.
+    /// Everything is allowed; never with a token that is limited to reading or to packages.
     pub admin: bool,
     /// The token may not write.
     pub readonly: bool,
     /// The part of the token that may be shown.
     pub mark: String,
+    known: Arc<Known>,
+}
+
+impl User {
+    fn new(app: &App, known: Arc<Known>) -> Self {
+        let (row, limits) = (&known.row, &known.row.limits);
+        let limited = limits.readonly || !limits.packages.is_empty() || !limits.scopes.is_empty();
+        Self {
+            admin: (row.admin || app.settings.admins.contains(&row.user)) && !limited,
+            name: row.user.clone(),
+            readonly: limits.readonly,
+            mark: row.mark.clone(),
+            known,
+        }
+    }
+
+    /// The token as it is stored.
+    #[must_use]
+    pub fn token(&self) -> &TokenRow {
+        &self.known.row
+    }
+
+    /// Whether the token may change a package: `what` is the word for it.
+    ///
+    /// # Errors
+    /// 403 for a read-only token and for a package that the token is not for.
+    pub fn may_change(&self, name: &PackageName, what: &str) -> Result<(), ApiError> {
+        if self.readonly {
+            let text = format!("Read-only Token \"{}\" can't {what}", self.mark);
+            return Err(ApiError::Forbidden(text));
+        }
+        if is_for(&self.known.row.limits, name) {
+            return Ok(());
+        }
+        Err(ApiError::Forbidden(format!("can't access package \"{name}\"")))
+    }
+
+    /// Whether the token may see and change the account and its tokens. One that was made for a
+    /// few packages could make itself another without limits, else.
+    ///
+    /// # Errors
+    /// 403 for a read-only, an automation and a granular token.
+    pub fn may_set(&self) -> Result<(), ApiError> {
+        let limits = &self.known.row.limits;
+        let for_packages = !limits.packages.is_empty() || !limits.scopes.is_empty();
+        let kind = match limits {
+            TokenLimits { readonly: true, .. } => "Read-only",
+            TokenLimits { automation: true, .. } => "Automation",
+            TokenLimits { kind: TokenKind::Granular, .. } => "Granular",
+            _ if for_packages => "Granular",
+            _ => return Ok(()),
+        };
+        Err(ApiError::Forbidden(format!("{kind} Token \"{}\" can't setting", self.mark)))
+    }
+}
+
+/// Whether a package is among those that a token may change.
+fn is_for(limits: &TokenLimits, name: &PackageName) -> bool {
+    let all = limits.packages.is_empty() && limits.scopes.is_empty();
+    all || limits.packages.iter().any(|package| package == name.as_str())
+        || name.scope().is_some_and(|scope| limits.scopes.iter().any(|allowed| allowed == scope))
 }
 
 impl Caller {
@@ -50,23 +115,15 @@ impl Caller {
     /// # Errors
     /// 401 for a token that is unknown or expired, 403 for an address it may not be used from.
     pub async fn of(app: &App, request: &HttpRequest) -> Result<Self, ApiError> {
-        let Some(sent) = request.headers().get(header::AUTHORIZATION) else {
-            return Ok(Self::Anonymous);
-        };
+        let headers = request.headers();
+        let Some(sent) = headers.get(header::AUTHORIZATION) else { return Ok(Self::Anonymous) };
         let text = sent.to_str().ok().and_then(bearer).ok_or(INVALID)?;
-        let key = hex::encode(Sha512::digest(text.as_bytes()));
-        let found = app.engine.store().read(move |rows| tokens::find(rows, &key)).await?;
-        let token = found.ok_or(INVALID)?;
-        if token.expires_at_ms.is_some_and(|expires| expires <= now_ms()) {
-            return Err(ApiError::Unauthorized("Token expired"));
-        }
-        check_address(&token, client(app, request))?;
-        Ok(Self::User(User {
-            admin: token.admin && !token.readonly,
-            name: token.user,
-            readonly: token.readonly,
-            mark: token.mark,
-        }))
+        let found = app.accounts.known.find(key_of(text)).await?;
+        let known = found.ok_or(INVALID)?;
+        let now_ms = now_ms();
+        known.check(now_ms, client(app, request))?;
+        app.accounts.known.note_use(&known, now_ms);
+        Ok(Self::User(User::new(app, known)))
     }
 
     /// The user.
@@ -125,22 +182,6 @@ fn bearer(value: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && plausible).then_some(token)
 }
 
-fn check_address(token: &TokenRow, client: Option<IpAddr>) -> Result<(), ApiError> {
-    if token.cidr.is_empty() {
-        return Ok(());
-    }
-    let client = client.map(|address| address.to_canonical());
-    let inside = |range: &String| {
-        let net = range.parse::<IpNet>().or_else(|_| range.parse::<IpAddr>().map(IpNet::from));
-        net.is_ok_and(|net| client.is_some_and(|client| net.contains(&client)))
-    };
-    if token.cidr.iter().any(inside) {
-        return Ok(());
-    }
-    let from = client.map_or_else(|| "an unknown address".to_owned(), |client| client.to_string());
-    Err(ApiError::Forbidden(format!("Token \"{}\" may not be used from {from}", token.mark)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,28 +204,26 @@ mod tests {
     }
 
     #[test]
-    fn a_token_with_ranges_works_from_them_only() {
-        let token = |cidr: &[&str]| TokenRow {
-            key: String::new(),
-            user: "me".into(),
-            admin: false,
-            mark: "npm_ab...cd".into(),
-            readonly: false,
-            automation: false,
-            cidr: cidr.iter().map(|range| (*range).to_owned()).collect(),
-            created_at_ms: 0,
-            expires_at_ms: None,
-            last_used_at_ms: None,
+    fn a_token_is_for_its_packages_and_scopes_or_for_all() {
+        let limits = |packages: &[&str], scopes: &[&str]| TokenLimits {
+            packages: packages.iter().map(|text| (*text).to_owned()).collect(),
+            scopes: scopes.iter().map(|text| (*text).to_owned()).collect(),
+            ..TokenLimits::default()
         };
-        let at = |address: &str| Some(address.parse::<IpAddr>().unwrap());
-        assert!(check_address(&token(&[]), None).is_ok());
-        let ranges = token(&["192.0.2.0/24", "2001:db8::1"]);
-        assert!(check_address(&ranges, at("192.0.2.7")).is_ok());
-        assert!(check_address(&ranges, at("::ffff:192.0.2.7")).is_ok());
-        assert!(check_address(&ranges, at("2001:db8::1")).is_ok());
-        let error = check_address(&ranges, at("198.51.100.1")).unwrap_err().to_string();
-        assert_eq!(error, "Token \"npm_ab...cd\" may not be used from 198.51.100.1");
-        assert!(check_address(&ranges, None).is_err());
-        assert!(check_address(&token(&["nonsense"]), at("192.0.2.7")).is_err());
+        let name = |text: &str| PackageName::parse(text).unwrap();
+        assert!(is_for(&limits(&[], &[]), &name("lamp")));
+        let both = limits(&["lamp", "@other/one"], &["@garden"]);
+        for (package, allowed) in [
+            ("lamp", true),
+            ("@other/one", true),
+            ("@garden/ui", true),
+            ("lamp2", false),
+            ("@other/two", false),
+            ("@garden2/ui", false),
+            ("garden", false),
+        ] {
+            assert_eq!(is_for(&both, &name(package)), allowed, "{package}");
+        }
+        assert!(!is_for(&limits(&[], &["@garden"]), &name("lamp")));
     }
 }

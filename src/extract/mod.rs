@@ -5,5 +5,6 @@ pub mod caller;
 pub mod conditional;
 pub mod encoding;
 pub mod feed_query;
+pub mod fields;
 pub mod range;
 pub mod request_id;

@@ -12,4 +12,6 @@ pub mod signing;
 pub mod sync;
 pub mod tarball;
 pub mod tasks;
+pub mod tokens;
 pub mod unserved;
+pub mod users;

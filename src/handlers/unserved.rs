@@ -11,14 +11,6 @@ use crate::extract::body::drain;
 /// The methods of everything that only reads.
 pub const READING: &str = "GET, HEAD, OPTIONS";
 
-/// `/-/whoami`: nobody is logged in, because there are no accounts to read with.
-///
-/// # Errors
-/// Always 401.
-pub async fn get_whoami() -> Result<HttpResponse, ApiError> {
-    Err(ApiError::LoginFirst)
-}
-
 /// `/-/all`: the list of everything, which registries stopped answering years ago.
 ///
 /// # Errors

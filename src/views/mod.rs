@@ -1,5 +1,6 @@
 //! Response bodies.
 
+pub mod account;
 pub mod body;
 pub mod feed;
 pub mod home;

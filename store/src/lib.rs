@@ -80,7 +80,8 @@ pub use change::{
 pub use error::StoreError;
 pub use lock::FolderLock;
 pub use states::{
-    BlockKind, DocumentEncoding, Keeping, PackageStatus, TaskFailure, TaskState, TokenKind, VersionState,
+    BlockKind, DocumentEncoding, Keeping, PackageStatus, TaskFailure, TaskState, TokenKind,
+    VersionState,
 };
 pub use writer::StoreWriter;
 

@@ -130,10 +130,7 @@ pub fn state(
 ///
 /// # Errors
 /// Those of the database.
-pub fn finish(
-    connection: &mut AnyConnection,
-    done_key: &Sha512Digest,
-) -> Result<bool, StoreError> {
+pub fn finish(connection: &mut AnyConnection, done_key: &Sha512Digest) -> Result<bool, StoreError> {
     let ended = diesel::delete(login_sessions::table.find(done_key.as_bytes().as_slice()));
     Ok(ended.execute(connection)? > 0)
 }

@@ -28,7 +28,7 @@ pub async fn create_sync(
     name: PackageName,
 ) -> Result<HttpResponse, ApiError> {
     let limit = app.settings.max_body_bytes;
-    let caller = match admit(app, request).await {
+    let caller = match admit(app, request, &name).await {
         Ok(caller) => caller,
         Err(refused) => {
             drain(request, payload, limit).await?;
@@ -51,14 +51,14 @@ pub async fn create_sync_legacy(
     name: PackageName,
 ) -> Result<HttpResponse, ApiError> {
     drain(request, payload, app.settings.max_body_bytes).await?;
-    let caller = admit(app, request).await?;
+    let caller = admit(app, request, &name).await?;
     let skip_dependencies = request.query_string().split('&').any(|pair| pair == "nodeps=true");
     let row = queue(app, request, &caller, name, Wish { skip_dependencies, ..Wish::default() });
     Ok(created(&LegacyCreated::of(&row.await?)))
 }
 
-/// Whether the caller may ask for a sync at all.
-async fn admit(app: &App, request: &HttpRequest) -> Result<Caller, ApiError> {
+/// Whether the caller may ask for a sync of this package.
+async fn admit(app: &App, request: &HttpRequest, name: &PackageName) -> Result<Caller, ApiError> {
     if app.settings.sync_mode == SyncMode::None {
         return Err(ApiError::Forbidden("Not allow to sync package".to_owned()));
     }
@@ -69,11 +69,8 @@ async fn admit(app: &App, request: &HttpRequest) -> Result<Caller, ApiError> {
     if app.settings.sync_mode == SyncMode::Admin && !caller.is_admin() {
         return Err(ApiError::Forbidden("Only admin allow to sync package".to_owned()));
     }
-    if let Ok(user) = caller.user()
-        && user.readonly
-    {
-        let text = format!("Read-only Token \"{}\" can't sync", user.mark);
-        return Err(ApiError::Forbidden(text));
+    if let Ok(user) = caller.user() {
+        user.may_change(name, "sync")?;
     }
     if !caller.is_admin() {
         app.sync_limit.check(client(app, request), caller.name())?;

@@ -13,7 +13,7 @@ use espejo::server::{self, ServeError, StopHandle};
 use npm::PackageName;
 use serde_json::json;
 use store::tasks::{self, NewTask, TaskOptions, TaskRow};
-use store::tokens::{self, NewToken};
+use store::tokens::{self, TokenLimits};
 use store::versions::{self, VersionRow};
 use store::{
     BlobSettings, Keeping, Store, StoreSettings, TaskId, TaskState, WriteFn, dist_tags, packages,
@@ -176,6 +176,13 @@ impl TestMirror {
         self.start_again().await;
     }
 
+    /// Restarts it with other settings of the server.
+    pub async fn change_serve(&mut self, change: impl FnOnce(&mut ServeSettings)) {
+        self.stop().await;
+        change(&mut self.settings.serve);
+        self.start_again().await;
+    }
+
     async fn stop(&mut self) {
         let Some(running) = self.running.take() else { return };
         running.stop.stop();
@@ -263,21 +270,20 @@ impl TestMirror {
     /// Makes a user with a token; the token's text and key.
     pub async fn token(&self, user: &str, kind: TokenKind) -> (String, String) {
         let token = admin_token::Token::generate().expect("random bytes");
-        let row = NewToken {
-            key: token.key(),
-            user: user.to_owned(),
-            mark: token.mark(),
+        let limits = TokenLimits {
             readonly: kind == TokenKind::Readonly,
-            automation: false,
             cidr: if kind == TokenKind::Elsewhere { vec!["192.0.2.1".into()] } else { vec![] },
             expires_at_ms: (kind == TokenKind::Expired).then_some(1),
+            ..TokenLimits::default()
         };
+        let row = token.row(user, limits);
         let write: WriteFn = Box::new(move |connection| {
             users::ensure(connection, &row.user, kind == TokenKind::Admin)?;
-            tokens::create(connection, &row)
+            assert!(tokens::create(connection, &row)?);
+            Ok(())
         });
         self.engine().write(write).await.expect("a writable store");
-        (token.text().to_owned(), token.key())
+        (token.text().to_owned(), token.key().to_hex())
     }
 
     /// Waits for the end of a task.

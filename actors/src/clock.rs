@@ -9,6 +9,6 @@ pub fn now_ms() -> i64 {
 }
 
 /// Now as ISO-8601 UTC with milliseconds, the form of log lines.
-pub fn now_text() -> String {
-    humantime::format_rfc3339_millis(SystemTime::now()).to_string()
+pub fn now_text() -> impl std::fmt::Display {
+    humantime::format_rfc3339_millis(SystemTime::now())
 }

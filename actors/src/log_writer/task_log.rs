@@ -14,6 +14,8 @@ use crate::clock::now_text;
 const LONGEST_PENDING: usize = 256 * 1024;
 /// Most text that one try of a task stores while it runs; what follows has to fit the end.
 const LONGEST_LOG: usize = 1024 * 1024;
+/// Most logs are this long.
+const USUAL_LOG: usize = 1024;
 /// Of a log that is too long, this much of the end is kept.
 const LONGEST_END: usize = 16 * 1024;
 
@@ -177,10 +179,10 @@ fn push_line(log: &mut String, mark: &str, text: impl std::fmt::Display) {
     use std::fmt::Write;
     let start = log.len();
     let _ = write!(log, "[{}] {mark} {text}", now_text());
-    let breaks = |c: char| matches!(c, '\n' | '\r');
-    if log.get(start..).is_some_and(|line| line.contains(breaks)) {
+    let breaks = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    if log.as_bytes().get(start..).is_some_and(|line| line.iter().any(breaks)) {
         let line = log.split_off(start);
-        log.push_str(&line.replace(breaks, " "));
+        log.push_str(&line.replace(['\n', '\r'], " "));
     }
     log.push('\n');
 }
@@ -189,6 +191,9 @@ impl TaskLog {
     /// Adds one line.
     pub fn line(&self, mark: &str, text: impl std::fmt::Display) {
         let mut pending = self.inner.pending.lock();
+        if pending.text.capacity() == 0 {
+            pending.text.reserve(USUAL_LOG);
+        }
         push_line(&mut pending.text, mark, text);
         pending.bound();
     }

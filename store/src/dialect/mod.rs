@@ -7,6 +7,8 @@ mod postgres;
 mod rows;
 mod sqlite;
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use diesel::Connection;
 use diesel::connection::{AnsiTransactionManager, TransactionManager};
 
@@ -49,11 +51,18 @@ pub(crate) fn now_ms(connection: &mut AnyConnection) -> Result<i64, StoreError> 
     use diesel::RunQueryDsl;
     use diesel::dsl::sql;
     use diesel::sql_types::BigInt;
-    let text = match connection {
-        AnyConnection::Pg(_) => postgres::NOW_MS,
-        AnyConnection::Sqlite(_) => sqlite::NOW_MS,
-    };
-    Ok(diesel::select(sql::<BigInt>(text)).get_result(connection)?)
+    match connection {
+        AnyConnection::Pg(_) => {
+            Ok(diesel::select(sql::<BigInt>(postgres::NOW_MS)).get_result(connection)?)
+        }
+        // SQLite reads the clock of this machine; asked for it, it would prepare a statement
+        AnyConnection::Sqlite(_) => Ok(machine_ms()),
+    }
+}
+
+fn machine_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// One write transaction: all of `work`, or nothing.

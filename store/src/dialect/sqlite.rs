@@ -2,8 +2,6 @@
 
 use super::RowsStatement;
 
-pub(super) const NOW_MS: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
-
 pub(super) const PACKAGES_FOR_CHANGE: RowsStatement = RowsStatement {
     head: "SELECT id, name, registry, keep, status, revision, etag, last_modified, \
            document_digest, document_encoding, document_stored_bytes, document_body_bytes, \

@@ -15,8 +15,8 @@ use crate::control;
 use crate::control::messages::PREFIX;
 use crate::error::ApiError;
 use crate::handlers::{
-    dist_tag, feed, health, home, manifest, packument, signing, sync, tarball, tasks, tokens,
-    unserved, users,
+    dist_tag, feed, health, home, login, manifest, packument, signing, sync, tarball, tasks,
+    tokens, unserved, users,
 };
 
 /// The registry.
@@ -59,7 +59,16 @@ fn accounts(config: &mut ServiceConfig) {
                 .route(web::post().to(users::set_profile))
                 .default_service(web::to(unserved::wrong_method)),
         )
-        .service(web::resource("/npm/v1/tokens{rest:(/.*)?}").to(tokens::token_api));
+        .service(web::resource("/npm/v1/tokens{rest:(/.*)?}").to(tokens::token_api))
+        .service(command("/v1/login", login::begin_login))
+        .service(page("/v1/login/request/session/{id}", login::get_page, login::post_page))
+        .service(page("/ui/join/{link}", login::get_join, login::post_join))
+        .service(
+            // no HEAD: what is looked at here is given out once
+            web::resource("/v1/login/done/session/{id}")
+                .route(web::get().to(login::get_done))
+                .default_service(web::to(unserved::wrong_method)),
+        );
 }
 
 /// The plain paths of the ops listener; on the registry's own they are legal package names.
@@ -92,6 +101,7 @@ pub fn owner(config: &mut ServiceConfig) {
         )
         .service(command("/blocks/remove", control::blocks::remove_block))
         .service(command("/registries/reload", control::registries::reload))
+        .service(command("/accounts/forget", control::accounts::forget))
         .service(command("/verify", control::operations::verify))
         .service(command("/gc", control::operations::gc))
         .service(command("/backup", control::operations::backup))
@@ -121,6 +131,22 @@ where
 {
     web::resource(path.to_owned())
         .route(web::route().guard(reading_guard()).to(handler))
+        .default_service(web::to(unserved::wrong_method))
+}
+
+/// A page with a form that is sent to the page itself.
+fn page<F, G, Args, Sent>(path: &str, get: F, post: G) -> Resource
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+    G: Handler<Sent>,
+    Sent: FromRequest + 'static,
+    G::Output: Responder + 'static,
+{
+    web::resource(path.to_owned())
+        .route(web::route().guard(reading_guard()).to(get))
+        .route(web::post().to(post))
         .default_service(web::to(unserved::wrong_method))
 }
 

@@ -4,6 +4,7 @@
 //! ago; every write that goes through [`Accounts::write`] makes this node forget them before its
 //! caller has an answer, and other nodes read a token again after [`known::KNOWN_FOR`].
 
+pub mod changes;
 pub mod known;
 pub mod names;
 pub mod passwords;
@@ -13,7 +14,8 @@ use std::time::Duration;
 
 use actors::EngineHandle;
 use npm::Sha512Digest;
-use store::tokens::{self, NewToken, TokenLimits, TokenRow};
+use store::audit::By;
+use store::tokens::{self, TokenLimits, TokenRow};
 use store::{AnyConnection, StoreError, WriteFn};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -81,7 +83,8 @@ impl Accounts {
         answered.await.map_err(|_| ApiError::Internal("a write without an answer".to_owned()))
     }
 
-    /// Makes a token of a user; `None` when one of this name is there.
+    /// Makes a token of a user; `None` when one of this name is there. Whoever asked for it stands
+    /// in the audit log; logins, which make one each, do not.
     ///
     /// # Errors
     /// When it cannot be stored.
@@ -89,10 +92,16 @@ impl Accounts {
         &self,
         user: &str,
         limits: TokenLimits,
+        by: Option<By>,
     ) -> Result<Option<(Token, TokenRow)>, ApiError> {
         let token = Token::generate().map_err(|error| ApiError::Internal(error.to_string()))?;
         let new = token.row(user, limits);
-        let made = self.write(move |rows| create(rows, &new)).await?;
+        let made = self.write(move |rows| match by {
+            Some(by) => changes::add_token(rows, &new, &by),
+            None if tokens::create(rows, &new)? => tokens::find(rows, &new.key),
+            None => Ok(None),
+        });
+        let made = made.await?;
         Ok(made.map(|row| (token, row)))
     }
 
@@ -118,14 +127,6 @@ impl Accounts {
             app.accounts.write_uses().await;
         }
     }
-}
-
-/// Stores a token and reads it back.
-///
-/// # Errors
-/// Those of the database.
-pub fn create(rows: &mut AnyConnection, new: &NewToken) -> Result<Option<TokenRow>, StoreError> {
-    if tokens::create(rows, new)? { tokens::find(rows, &new.key) } else { Ok(None) }
 }
 
 /// What a secret text is found by.

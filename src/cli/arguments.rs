@@ -22,6 +22,7 @@ use super::{
     sync::SyncArguments,
     task::TaskCommand,
     token::TokenCommand,
+    user::UserCommand,
     verify::VerifyArguments,
 };
 use crate::config::{Config, ConfigError, LoadRequest};
@@ -164,7 +165,10 @@ pub enum Command {
     /// Scopes and the registries they belong to
     #[command(subcommand)]
     Scope(ScopeCommand),
-    /// Access tokens
+    /// Accounts: who may log in
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Access tokens and sign-in links
     #[command(subcommand)]
     Token(TokenCommand),
     /// Completions for a shell

@@ -1,5 +1,6 @@
 //! The command line: one file per command, one way to fail, one way to end.
 
+mod accounts;
 pub mod arguments;
 mod backup;
 mod bench;
@@ -31,6 +32,7 @@ mod task_table;
 mod text;
 mod token;
 mod upstream;
+mod user;
 mod verify;
 mod version;
 
@@ -82,6 +84,7 @@ fn run(cli: &Cli, output: &Output, started: Instant) -> Outcome {
         Command::Restore(arguments) => backup::restore(arguments, global, output),
         Command::Registry(command) => registry::run(command, global, output),
         Command::Scope(command) => scope::run(command, global, output),
+        Command::User(command) => user::run(command, global, output),
         Command::Token(command) => token::run(command, global, output),
         Command::Completions(arguments) => completions::run(arguments, output),
         Command::Man(arguments) => man::run(arguments, output),
@@ -171,6 +174,15 @@ mod tests {
             "espejo doctor --bundle",
             "espejo backup /tmp/x",
             "espejo token create admin",
+            "espejo token create ada --read --expires 90d --name ci --package lamp --scope @garden",
+            "espejo token list ada --json",
+            "espejo token revoke 0123456789ab",
+            "espejo token link",
+            "espejo user add ada --admin --email ada@garden.test --password-file -",
+            "espejo user passwd ada --end-tokens",
+            "espejo user admin ada --undo",
+            "espejo user disable ada",
+            "espejo user list --after ada",
             "espejo registry add inner --url http://127.0.0.1:3/ --type cnpm --rate 20",
             "espejo registry set default --url http://127.0.0.1:3/",
             "espejo registry list --json",

@@ -3,6 +3,7 @@
 //! Whoever may open the socket owns the data folder, so nothing here asks for a token. The
 //! socket is made anew at each start and removed when the server stops.
 
+pub mod accounts;
 pub mod answers;
 pub mod blocks;
 pub mod body;

@@ -16,6 +16,7 @@ use actors::clock::now_ms;
 use futures_util::future::LocalBoxFuture;
 use npm::PackageName;
 use store::TokenKind;
+use store::audit::By;
 use store::tokens::{TokenLimits, TokenRow};
 
 use crate::accounts::key_of;
@@ -162,6 +163,13 @@ impl FromRequest for Caller {
             Self::of(&app, &request).await
         })
     }
+}
+
+/// Somebody who changes something with a request, for the audit log.
+#[must_use]
+pub fn by(app: &App, request: &HttpRequest, who: &str) -> By {
+    let origin = client(app, request).map(|address| address.to_canonical().to_string());
+    By { who: who.to_owned(), origin: origin.unwrap_or_else(|| "an unknown address".to_owned()) }
 }
 
 /// The address a request comes from, as far as it can be told.

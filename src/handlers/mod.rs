@@ -5,6 +5,7 @@ pub mod document;
 pub mod feed;
 pub mod health;
 pub mod home;
+pub mod login;
 pub mod manifest;
 pub mod miss;
 pub mod packument;

@@ -68,7 +68,10 @@ impl Banner<'_> {
             format!("  Sync        {}", self.sync()),
             String::new(),
             format!("  Use it      npm install --registry={url} NAME"),
-            format!("  Admin       {token} in {folder}/admin.token (readable by you only)"),
+            format!(
+                "  Admin       {token} in {folder}/admin.token (readable by you only), or a sign-in \
+                 link: espejo token link"
+            ),
         ];
         if let Some(ops) = self.ops_listen {
             lines.push(format!("  Health      http://{ops}/readyz   /livez   /metrics"));

@@ -17,11 +17,12 @@ use store::tokens::{self, TokenRow};
 use self::wish::TokenWish;
 use super::unserved;
 use super::users::profile::{account, check_own_password};
+use crate::accounts::changes::remove_token;
 use crate::accounts::key_of;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::extract::body::drain;
-use crate::extract::caller::{Caller, User, client};
+use crate::extract::caller::{Caller, User, by, client};
 use crate::extract::fields::Fields;
 use crate::views::account::{TokenAnswer, TokenList};
 use crate::views::{created, json_answer};
@@ -100,9 +101,13 @@ async fn create(
         None => {}
     }
     let name = wish.limits.name.clone().unwrap_or_default();
-    let (token, row) = app.accounts.issue(&user.name, wish.limits).await?.ok_or_else(|| {
-        ApiError::Conflict(format!("name: {} has a token named \"{name}\"", user.name))
-    })?;
+    let (token, row) = app
+        .accounts
+        .issue(&user.name, wish.limits, Some(by(app, request, &user.name)))
+        .await?
+        .ok_or_else(|| {
+            ApiError::Conflict(format!("name: {} has a token named \"{name}\"", user.name))
+        })?;
     Ok(created(&TokenAnswer::new(&row, Some(token.text()))))
 }
 
@@ -132,7 +137,8 @@ async fn revoke(app: &App, request: &HttpRequest, named: &str) -> Result<(), Api
             Err(ApiError::Forbidden(format!("Not authorized to remove token \"{shown}\"")))
         }
         Some(_) => {
-            app.accounts.write(move |rows| tokens::delete(rows, &key)).await?;
+            let by = by(app, request, &user.name);
+            app.accounts.write(move |rows| remove_token(rows, &key, &by)).await?;
             Ok(())
         }
     }

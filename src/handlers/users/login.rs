@@ -5,21 +5,26 @@ use actix_web::{HttpRequest, HttpResponse};
 use store::tokens::TokenLimits;
 use store::users::{self, NewUser, UserRow};
 
+use crate::accounts::changes::add_user;
 use crate::accounts::names::{LONGEST_NAME, check_name, check_password, is_email};
 use crate::app::App;
 use crate::error::ApiError;
-use crate::extract::caller::client;
+use crate::extract::caller::{by, client};
 use crate::extract::fields::{Fields, invalid};
 use crate::views::account::{LoggedIn, USER_PREFIX};
 use crate::views::created;
 
-const WRONG: ApiError = ApiError::Unauthorized("Please check your login name and password");
+/// What everybody is told whose name or password is wrong.
+pub const WRONG: ApiError = ApiError::Unauthorized("Please check your login name and password");
 
 /// What a login is asked for with.
-struct Credentials {
-    name: String,
-    password: String,
-    email: Option<String>,
+pub struct Credentials {
+    /// The login name.
+    pub name: String,
+    /// The password.
+    pub password: String,
+    /// E-mail address, when one was given.
+    pub email: Option<String>,
 }
 
 impl Credentials {
@@ -72,9 +77,9 @@ pub async fn put_user(
     let found = app.engine.store().read(move |rows| users::find(rows, &wanted)).await?;
     let user = match found {
         Some(user) => log_in(app, user, asked).await?,
-        None => register(app, asked).await?,
+        None => register(app, request, asked).await?,
     };
-    let issued = app.accounts.issue(&user.name, TokenLimits::default()).await?;
+    let issued = app.accounts.issue(&user.name, TokenLimits::default(), None).await?;
     let (token, _) = issued.ok_or_else(|| ApiError::Conflict("try again".to_owned()))?;
     Ok(created(&LoggedIn::new(&user, token.text())))
 }
@@ -104,7 +109,15 @@ async fn log_in(app: &App, user: UserRow, asked: Credentials) -> Result<UserRow,
     }
 }
 
-async fn register(app: &App, asked: Credentials) -> Result<UserRow, ApiError> {
+/// Makes an account, where that is allowed.
+///
+/// # Errors
+/// 401 and 403 where it is not, 422 for a name that breaks a rule, 409 for one that is taken.
+pub async fn register(
+    app: &App,
+    request: &HttpRequest,
+    asked: Credentials,
+) -> Result<UserRow, ApiError> {
     let reserved = app.settings.admins.contains(&asked.name);
     if !app.settings.registration_open || reserved {
         // Without an address it is a login, and who guesses names learns nothing from it, not even
@@ -120,9 +133,7 @@ async fn register(app: &App, asked: Credentials) -> Result<UserRow, ApiError> {
     let password = app.accounts.passwords.hash(asked.password).await?;
     let new =
         NewUser { name: asked.name, admin: false, email: asked.email, password: Some(password) };
-    let made = move |rows: &mut store::AnyConnection| {
-        if users::create(rows, &new)? { users::find(rows, &new.name) } else { Ok(None) }
-    };
-    let user = app.accounts.write(made).await?;
+    let by = by(app, request, &new.name);
+    let user = app.accounts.write(move |rows| add_user(rows, &new, &by)).await?;
     user.ok_or_else(|| ApiError::Conflict("the name was taken a moment ago".to_owned()))
 }

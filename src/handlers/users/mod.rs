@@ -12,10 +12,11 @@ use percent_encoding::percent_decode_str;
 use store::users;
 
 use super::unserved;
+use crate::accounts::changes::remove_token;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::extract::body::drain;
-use crate::extract::caller::Caller;
+use crate::extract::caller::{Caller, by};
 use crate::views::account::{PublicUser, USER_PREFIX};
 use crate::views::json_answer;
 
@@ -87,7 +88,8 @@ async fn log_out(app: &App, request: &HttpRequest, token: &str) -> Result<HttpRe
     if crate::accounts::key_of(token) != key {
         return Err(ApiError::Invalid("invalid token".to_owned()));
     }
-    app.accounts.write(move |rows| store::tokens::delete(rows, &key)).await?;
+    let by = by(app, request, &user.name);
+    app.accounts.write(move |rows| remove_token(rows, &key, &by)).await?;
     Ok(json_answer(&Ended { ok: true }))
 }
 

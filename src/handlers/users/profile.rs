@@ -4,10 +4,11 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use store::users::{self, UserChange, UserRow};
 
+use crate::accounts::changes::change_user;
 use crate::accounts::names::{check_password, is_email};
 use crate::app::App;
 use crate::error::ApiError;
-use crate::extract::caller::{Caller, User, client};
+use crate::extract::caller::{Caller, User, by, client};
 use crate::extract::fields::{Fields, invalid};
 use crate::views::account::{Profile, WhoAmI};
 use crate::views::json_answer;
@@ -58,11 +59,8 @@ pub async fn set_profile(
         app.accounts.login_limit.check(client(&app, &request), Some(&user.name))?;
         change.password = Some(new_password(&app, &user, &passwords).await?);
     }
-    let name = user.name;
-    let changed = app.accounts.write(move |rows| {
-        users::change(rows, &name, &change)?;
-        users::find(rows, &name)
-    });
+    let (name, by) = (user.name, by(&app, &request, &caller.name));
+    let changed = app.accounts.write(move |rows| change_user(rows, &name, &change, &by));
     Ok(json_answer(&Profile::new(&changed.await?.ok_or(ApiError::LoginFirst)?)))
 }
 

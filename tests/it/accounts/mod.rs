@@ -1,5 +1,7 @@
 //! Accounts: logins, profiles, tokens and what each of them opens.
 
+mod browser;
+mod commands;
 mod limits;
 mod login;
 mod profile;

@@ -187,7 +187,7 @@ mod tests {
             "  Storage     ./espejo-data   SQLite and files, ",
             "  Sync        exist: packages are fetched when first asked for, then kept fresh\n",
             "  Use it      npm install --registry=http://127.0.0.1:7001/ NAME\n",
-            "  Admin       new token in ./espejo-data/admin.token (readable by you only)\n",
+            "  Admin       new token in ./espejo-data/admin.token (readable by you only), or a sign-in link: espejo token link\n",
             "  Ready in 84 ms. Ctrl-C stops; running work is finished or handed back first.",
         ] {
             assert!(text.contains(part), "{part} in {text}");

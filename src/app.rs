@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
+use actors::clock::now_ms;
 use actors::{EngineEvent, EngineHandle};
 use ipnet::IpNet;
 use moka::future::Cache;
@@ -33,6 +34,7 @@ use crate::counters::Counters;
 use crate::error::ApiError;
 use crate::extract::request_id::RequestIds;
 use crate::rate_limits::PerMinute;
+use crate::registries::Rules;
 use crate::views::home::Counts;
 
 /// How the server is to serve; filled by the command line from the configuration.
@@ -69,6 +71,8 @@ pub struct ServeSettings {
     pub login_per_minute: u32,
     /// New tokens a minute per address and account, `limits.token_per_minute`; 0 = no limit.
     pub token_per_minute: u32,
+    /// What registries may not be.
+    pub registries: Rules,
     /// Address misses are redirected to with [`OnMiss::Redirect`]: the upstream's base.
     pub upstream_url: Option<Url>,
     /// Age from which a document is checked again, `sync.fresh_for`.
@@ -113,6 +117,7 @@ impl Default for ServeSettings {
             password_cost: *passwords::COSTS.start(),
             login_per_minute: 20,
             token_per_minute: 30,
+            registries: Rules::listening(SocketAddr::from(([127, 0, 0, 1], 0)), None),
             upstream_url: None,
             fresh_for: Duration::from_secs(300),
             negative_for: Duration::from_secs(10),
@@ -222,6 +227,8 @@ pub struct App {
     pub counters: Counters,
     /// When the server started.
     pub started: Instant,
+    /// The same as unix milliseconds.
+    pub started_ms: i64,
     /// The runtime for work that outlives a request.
     pub runtime: Handle,
     stopping: watch::Sender<bool>,
@@ -272,6 +279,7 @@ impl App {
             request_ids: RequestIds::new(),
             counters: Counters::default(),
             started: Instant::now(),
+            started_ms: now_ms(),
             stopping: watch::Sender::new(false),
             ready: AtomicBool::new(false),
             settings,
@@ -331,8 +339,8 @@ async fn follow_commits(
             Ok(EngineEvent::Committed { name, .. } | EngineEvent::BlocksChanged { name }) => {
                 generations.raise(&name);
             }
+            Ok(EngineEvent::PolicyChanged) | Err(RecvError::Lagged(_)) => generations.raise_all(),
             Ok(_) => {}
-            Err(RecvError::Lagged(_)) => generations.raise_all(),
             Err(RecvError::Closed) => return,
         }
     }

@@ -35,6 +35,7 @@ pub mod extract;
 pub mod handlers;
 pub mod logging;
 pub mod rate_limits;
+pub mod registries;
 pub mod repair;
 pub mod routes;
 pub mod server;

@@ -15,8 +15,8 @@ use crate::control;
 use crate::control::messages::PREFIX;
 use crate::error::ApiError;
 use crate::handlers::{
-    dist_tag, feed, health, home, login, manifest, packument, signing, sync, tarball, tasks,
-    tokens, unserved, users,
+    audit, dist_tag, feed, health, home, login, manifest, packument, registries, signing, sync,
+    tarball, tasks, tokens, unserved, users,
 };
 
 /// The registry.
@@ -34,6 +34,8 @@ pub fn registry(config: &mut ServiceConfig) {
         .service(read("/tasks/{id}", tasks::get_task))
         .service(command("/tasks/{id}/cancel", tasks::cancel_task))
         .service(command("/tasks/{id}/retry", tasks::retry_task))
+        .service(registries())
+        .service(read("/audit", audit::list_audit))
         .service(web::resource("/package/{rest:.*}").to(package_api))
         .service(web::resource("/npm/v1/security/{rest:.*}").to(unserved::any_security))
         .default_service(web::to(below_dash));
@@ -102,6 +104,7 @@ pub fn owner(config: &mut ServiceConfig) {
         .service(command("/blocks/remove", control::blocks::remove_block))
         .service(command("/registries/reload", control::registries::reload))
         .service(command("/accounts/forget", control::accounts::forget))
+        .service(command("/registries/test", control::registries::test))
         .service(command("/verify", control::operations::verify))
         .service(command("/gc", control::operations::gc))
         .service(command("/backup", control::operations::backup))
@@ -152,6 +155,53 @@ where
 
 fn reading_guard() -> impl guard::Guard {
     guard::Any(guard::Get()).or(guard::Head())
+}
+
+/// Upstream registries and the scopes that belong to them.
+fn registries() -> impl HttpServiceFactory {
+    let all = move |resource: Resource| {
+        resource
+            .route(web::route().guard(reading_guard()).to(registries::list_registries))
+            .route(web::post().to(registries::create_registry))
+    };
+    let one = move |resource: Resource| {
+        resource
+            .route(web::route().guard(reading_guard()).to(registries::get_registry))
+            .route(web::patch().to(registries::change_registry))
+            .route(web::delete().to(registries::delete_registry))
+    };
+    let scopes = move |resource: Resource| {
+        resource.route(web::route().guard(reading_guard()).to(registries::list_scopes))
+    };
+    (
+        several("/registry", "GET, HEAD, POST, OPTIONS", all),
+        several("/registry/{id}", "GET, HEAD, PATCH, DELETE, OPTIONS", one),
+        several("/registry/{id}/scopes", unserved::READING, scopes),
+        several("/registry/{id}/sync", "POST, OPTIONS", |resource| {
+            resource.route(web::post().to(registries::sync_registry))
+        }),
+        several("/scope", "POST, OPTIONS", |resource| {
+            resource.route(web::post().to(registries::create_scope))
+        }),
+        several("/scope/{id}", "DELETE, OPTIONS", |resource| {
+            resource.route(web::delete().to(registries::delete_scope))
+        }),
+    )
+}
+
+/// A path, with or without a slash at its end, with routes for several methods.
+fn several(
+    path: &str,
+    allow: &'static str,
+    routes: impl Fn(Resource) -> Resource,
+) -> impl HttpServiceFactory + 'static {
+    let resource = |path: &str| {
+        let refuse = move |app: Data<App>, request: HttpRequest, payload: Payload| async move {
+            unserved::only(&app, &request, payload, allow).await
+        };
+        routes(web::resource(path.to_owned())).default_service(web::to(refuse))
+    };
+    (resource(path), resource(&format!("{path}/")))
 }
 
 /// A path that answers POST.

@@ -26,6 +26,7 @@ use crate::janitor::{Janitor, JanitorSettings, LookAtDisk};
 use crate::log_writer::{FlushLogs, LogWriter, TaskLogs};
 use crate::metadata_writer::MetadataWriter;
 use crate::parking::Parking;
+use crate::recent_reads::RecentReads;
 use crate::registries::{Registries, RegistryActors, StartActors};
 use crate::registry_sync::{
     JobDeps, JobLimits, QueueAddresses, RegistrySync, Staleness, StopClaiming,
@@ -81,6 +82,7 @@ struct Common {
     store: Store,
     parking: Parking,
     registries: Registries,
+    recent_reads: Arc<RecentReads>,
     logs: TaskLogs,
     events: broadcast::Sender<EngineEvent>,
     runtime: tokio::runtime::Handle,
@@ -109,6 +111,7 @@ impl Engine {
             store,
             parking: Parking::default(),
             registries,
+            recent_reads: Arc::default(),
             logs: TaskLogs::default(),
             events: broadcast::channel(EVENT_BUFFER).0,
             runtime: runtime.handle().clone(),
@@ -196,6 +199,7 @@ pub(crate) struct Parts {
     pub(crate) store: Store,
     pub(crate) parking: Parking,
     pub(crate) registries: Registries,
+    pub(crate) recent_reads: Arc<RecentReads>,
     pub(crate) logs: TaskLogs,
     pub(crate) events: broadcast::Sender<EngineEvent>,
     pub(crate) runtime: tokio::runtime::Handle,
@@ -213,6 +217,7 @@ impl Common {
             store: self.store,
             parking: self.parking,
             registries: self.registries,
+            recent_reads: self.recent_reads,
             logs: self.logs,
             events: self.events,
             runtime: self.runtime,
@@ -358,6 +363,7 @@ fn job_deps(
         queue_length: Arc::default(),
         upstream: UpstreamSlot::default(),
         registries: common.registries.clone(),
+        recent_reads: Arc::clone(&common.recent_reads),
         store: common.store.clone(),
         commit: committer.clone().recipient(),
         settle: queue.clone().recipient(),
@@ -418,7 +424,8 @@ fn start_janitor(
     };
     let (committer, common) = (committer.clone().recipient(), common.clone());
     let janitor = Supervisor::start(move |_| {
-        Janitor::new(watched, common.parking, committer, common.registries, common.events)
+        let Common { parking, registries, events, runtime, .. } = common;
+        Janitor::new(watched, parking, committer, registries, events, runtime)
     });
     let _ = janitor.try_send(LookAtDisk);
     janitor

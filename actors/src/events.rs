@@ -71,6 +71,8 @@ pub enum EngineEvent {
         /// The package.
         name: PackageName,
     },
+    /// What is withheld changed, here or on another node, nobody knows of what.
+    PolicyChanged,
     /// Fetching stopped for now.
     Parked {
         /// Why.

@@ -8,18 +8,18 @@ use actix::{Handler, Message};
 use bytes::Bytes;
 use npm::{PackageName, Sha512Digest};
 use store::alarms;
+use store::audit::By;
 use store::blobs::BlobLocation;
 use store::blocks;
 use store::packages;
 use store::tasks::{self, NewTask, TaskOptions, TaskRow};
-use store::{
-    BlockKind, Committed, Keeping, PackageChange, Store, StoreError, TaskFailure, TaskId, WriteFn,
-};
+use store::{Committed, Keeping, PackageChange, Store, StoreError, TaskFailure, TaskId, WriteFn};
 use tokio::sync::{broadcast, oneshot};
 
 use crate::attestations;
 use crate::audit::{DescribeAudit, LookNow};
 use crate::changes_follower::DescribeFollower;
+use crate::clock::now_ms;
 use crate::committer::{Commit, CommitError, DescribeCommitter, Write};
 use crate::engine::{Addresses, DEFAULT_REGISTRY, Parts};
 use crate::events::{EngineEvent, SyncSummary};
@@ -33,6 +33,7 @@ use crate::settings::EngineSettings;
 use crate::signing_keys::Keys;
 use crate::status::EngineStatus;
 use crate::task_queue::{CancelTask, DescribeTaskQueue, EnqueueTasks, RetryTask};
+use crate::upstream::check::{self, Finding};
 use crate::upstream::{Upstream, UpstreamError, UpstreamSettings};
 
 /// How long an actor may take to answer a question; they take microseconds.
@@ -187,6 +188,29 @@ impl EngineHandle {
         Ok(sent.map_err(|_| EngineError::Busy)??)
     }
 
+    /// Asks a registry how it is; `package` is one it should have, one of its own that is here when
+    /// none is named. `None` when there is no such registry or it has no address.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn check_registry(
+        &self,
+        name: &str,
+        package: Option<PackageName>,
+    ) -> Result<Option<Vec<Finding>>, EngineError> {
+        let Some(upstream) = self.registries().upstream(name) else { return Ok(None) };
+        let package = match package {
+            Some(package) => Some(package),
+            None => {
+                let name = name.to_owned();
+                self.store().read(move |rows| packages::any_of(rows, &name)).await?
+            }
+        };
+        let checked = async move { check::check(&upstream, package.as_ref()).await };
+        let found = self.shared.parts.runtime.spawn(checked).await;
+        found.map(Some).map_err(|_| EngineError::Busy)
+    }
+
     /// The client of the default upstream, once one is known.
     pub fn upstream(&self) -> Option<Upstream> {
         self.registries().upstream(DEFAULT_REGISTRY)
@@ -250,6 +274,11 @@ impl EngineHandle {
             self.mirror_later(name.clone());
         }
         Ok(document)
+    }
+
+    /// Somebody asked for a package: what keeps it fresh matters more from now on.
+    pub fn note_read(&self, name: &PackageName) {
+        self.shared.parts.recent_reads.note(name, now_ms());
     }
 
     /// Asks the upstream in the background whether a held document is still current.
@@ -335,12 +364,10 @@ impl EngineHandle {
         name: &PackageName,
         version: &str,
         reason: &str,
+        by: By,
     ) -> Result<(), EngineError> {
         let (of, version, reason) = (name.clone(), version.to_owned(), reason.to_owned());
-        self.write(Box::new(move |rows| {
-            blocks::add(rows, &of, &version, BlockKind::Admin, &reason)
-        }))
-        .await?;
+        self.write(Box::new(move |rows| blocks::add_by(rows, &of, &version, &reason, &by))).await?;
         self.shared.parts.tell(EngineEvent::BlocksChanged { name: name.clone() });
         Ok(())
     }
@@ -349,12 +376,17 @@ impl EngineHandle {
     ///
     /// # Errors
     /// When it could not be written.
-    pub async fn unblock(&self, name: &PackageName, version: &str) -> Result<bool, EngineError> {
+    pub async fn unblock(
+        &self,
+        name: &PackageName,
+        version: &str,
+        by: By,
+    ) -> Result<bool, EngineError> {
         let (of, version) = (name.clone(), version.to_owned());
         let (found, was_found) = oneshot::channel();
         self.write(Box::new(move |rows| {
             // the caller may have gone; the block ends all the same
-            let _ = found.send(blocks::remove(rows, &of, &version, None)?);
+            let _ = found.send(blocks::remove_by(rows, &of, &version, &by)?);
             Ok(())
         }))
         .await?;

@@ -48,6 +48,7 @@ pub mod log_writer;
 pub mod metadata_writer;
 mod parking;
 pub mod policy;
+mod recent_reads;
 pub mod registries;
 pub mod registry_sync;
 mod removal;

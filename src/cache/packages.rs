@@ -101,6 +101,7 @@ impl Packages {
         wait: bool,
     ) -> Result<Option<Arc<Package>>, ApiError> {
         let Some(package) = self.find(name).await? else { return Ok(None) };
+        self.engine.note_read(name);
         let now_ms = now_ms();
         if now_ms.saturating_sub(package.checked_at_ms) < self.fresh_for_ms {
             return Ok(Some(package));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
+    audit::AuditArguments,
     backup::{BackupArguments, RestoreArguments},
     bench::BenchArguments,
     block::BlockCommand,
@@ -165,6 +166,8 @@ pub enum Command {
     /// Scopes and the registries they belong to
     #[command(subcommand)]
     Scope(ScopeCommand),
+    /// Who changed what, when, from where
+    Audit(AuditArguments),
     /// Accounts: who may log in
     #[command(subcommand)]
     User(UserCommand),

@@ -4,9 +4,10 @@ use actors::clock::now_ms;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use serde_json::json;
-use store::{BlockKind, Store, StoreError, WriteFn, blocks};
+use store::{Store, StoreError, WriteFn, blocks};
 
 use super::{
+    accounts::by,
     arguments::GlobalArguments,
     control::ControlClient,
     exit::Exit,
@@ -105,15 +106,14 @@ fn add(place: &Place, arguments: &AddArguments, output: &Output) -> Outcome {
     }
     match place {
         Place::Remote(client) => {
-            let request = BlockRequest { target: target.to_string(), reason };
+            let request = BlockRequest { target: target.to_string(), reason, who: by().who };
             let done = client.post::<_, DoneAnswer>("blocks", &request);
             runtime::small()?.block_on(done)?;
         }
         Place::Local { store, .. } => {
             let of = target.clone();
-            let write: WriteFn = Box::new(move |rows| {
-                blocks::add(rows, &of.name, &of.version, BlockKind::Admin, &reason)
-            });
+            let write: WriteFn =
+                Box::new(move |rows| blocks::add_by(rows, &of.name, &of.version, &reason, &by()));
             write_blocking(store, vec![write])?;
         }
     }
@@ -131,14 +131,16 @@ fn remove(place: &Place, arguments: &TargetArgument, output: &Output) -> Outcome
     let target = target(&arguments.target)?;
     let found = match place {
         Place::Remote(client) => {
-            let request = BlockRequest { target: target.to_string(), reason: String::new() };
+            let (target, reason, who) = (target.to_string(), String::new(), by().who);
+            let request = BlockRequest { target, reason, who };
             let done = client.post::<_, DoneAnswer>("blocks/remove", &request);
             runtime::small()?.block_on(done)?.ok
         }
         Place::Local { store, .. } => {
             let of = target.clone();
             let mut writer = store.writer_blocking()?;
-            writer.write_blocking(move |rows| blocks::remove(rows, &of.name, &of.version, None))?
+            writer
+                .write_blocking(move |rows| blocks::remove_by(rows, &of.name, &of.version, &by()))?
         }
     };
     if !found {

@@ -2,6 +2,7 @@
 
 mod accounts;
 pub mod arguments;
+mod audit;
 mod backup;
 mod bench;
 mod block;
@@ -85,6 +86,7 @@ fn run(cli: &Cli, output: &Output, started: Instant) -> Outcome {
         Command::Registry(command) => registry::run(command, global, output),
         Command::Scope(command) => scope::run(command, global, output),
         Command::User(command) => user::run(command, global, output),
+        Command::Audit(arguments) => audit::run(arguments, global, output),
         Command::Token(command) => token::run(command, global, output),
         Command::Completions(arguments) => completions::run(arguments, output),
         Command::Man(arguments) => man::run(arguments, output),
@@ -186,6 +188,11 @@ mod tests {
             "espejo registry add inner --url http://127.0.0.1:3/ --type cnpm --rate 20",
             "espejo registry set default --url http://127.0.0.1:3/",
             "espejo registry list --json",
+            "espejo registry set default --token-from-npmrc",
+            "espejo registry test inner --package lamp",
+            "espejo registry pause inner",
+            "espejo registry resume inner --since 7",
+            "espejo audit --who ada --action registry --since 7d --json",
             "espejo scope add @garden --registry self",
             "espejo scope remove @garden",
             "espejo man --dir x",

@@ -1,19 +1,14 @@
 //! `espejo scope`: which registry a scope belongs to. Scopes of `self` are private.
 
-use actors::clock::now_ms;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
-use npm::PackageName;
 use serde_json::json;
-use store::scopes::{self, SELF, ScopeRow};
+use store::scopes::{SELF, ScopeRow};
 
 use super::{
-    arguments::GlobalArguments,
-    exit::Exit,
-    output::Output,
-    problem::{Outcome, Problem},
-    registry::Rows,
+    arguments::GlobalArguments, exit::Exit, output::Output, problem::Outcome, registry::Rows,
 };
+use crate::registries::{Change, Done};
 
 /// Commands of `scope`.
 #[derive(Debug, Subcommand)]
@@ -53,63 +48,42 @@ pub fn run(command: &ScopeCommand, global: &GlobalArguments, output: &Output) ->
     match command {
         ScopeCommand::List => list(&rows, output),
         ScopeCommand::Add(arguments) => {
-            let scope = checked(&arguments.scope)?;
+            let scope = with_at(&arguments.scope);
             let registry = arguments.registry.clone();
-            let known = registry == SELF || rows.all()?.iter().any(|row| row.name == registry);
-            if !known {
-                return Err(Problem::new(
-                    Exit::NotFound,
-                    "NOT_FOUND",
-                    format!("there is no registry {registry}"),
-                )
-                .hint(format!("espejo registry add {registry} --url URL, or --registry self")));
-            }
-            let row = ScopeRow { scope, registry, created_at_ms: now_ms() };
-            let shown = row.clone();
-            rows.write(&config, Box::new(move |connection| scopes::upsert(connection, &row)))?;
-            if output.json {
-                output.json(&json!({ "scope": shown.scope, "registry": shown.registry }));
-            } else if shown.registry == SELF {
-                output.line(format_args!(
-                    "{} is private: no upstream is asked for it from now on",
-                    shown.scope
-                ));
-            } else {
-                output.line(format_args!("{} belongs to {}", shown.scope, shown.registry));
+            let done = rows.change(&config, Change::Bind { scope, registry, replace: true })?;
+            if let Done::Scope(row) = done {
+                bound(&row, output);
             }
             Ok(Exit::Done)
         }
         ScopeCommand::Remove(arguments) => {
-            let scope = checked(&arguments.scope)?;
-            if !rows.scopes()?.iter().any(|row| row.scope == scope) {
-                return Err(Problem::new(
-                    Exit::NotFound,
-                    "NOT_FOUND",
-                    format!("{scope} is bound to no registry"),
-                )
-                .hint("espejo scope list"));
-            }
-            let shown = scope.clone();
-            rows.write(
-                &config,
-                Box::new(move |connection| scopes::delete(connection, &scope).map(drop)),
-            )?;
+            let scope = with_at(&arguments.scope);
+            rows.change(&config, Change::Unbind { scope: scope.clone() })?;
             if output.json {
-                output.json(&json!({ "removed": shown }));
+                output.json(&json!({ "removed": scope }));
             } else {
-                output.line(format_args!("{shown} belongs to no registry of its own any more"));
+                output.line(format_args!("{scope} belongs to no registry of its own any more"));
             }
             Ok(Exit::Done)
         }
     }
 }
 
-/// The scope with its `@`, when it can be one.
-fn checked(scope: &str) -> Result<String, Problem> {
-    let scope = format!("@{}", scope.trim_start_matches('@'));
-    PackageName::parse(&format!("{scope}/name"))
-        .map(|_| scope.clone())
-        .map_err(|error| Problem::usage(format!("`{scope}` is no scope")).why(error))
+fn bound(row: &ScopeRow, output: &Output) {
+    if output.json {
+        output.json(&json!({ "scope": row.scope, "registry": row.registry }));
+    } else if row.registry == SELF {
+        output.line(format_args!(
+            "{} is private: no upstream is asked for it from now on",
+            row.scope
+        ));
+    } else {
+        output.line(format_args!("{} belongs to {}", row.scope, row.registry));
+    }
+}
+
+fn with_at(scope: &str) -> String {
+    format!("@{}", scope.trim_start_matches('@'))
 }
 
 fn list(rows: &Rows, output: &Output) -> Outcome {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use actors::clock::now_ms;
 use actors::upstream::{BudgetStatus, UpstreamStatus};
 use actors::{
     EngineStatus,
@@ -98,6 +99,7 @@ pub(super) fn feed_state(state: FollowState) -> &'static str {
         FollowState::Starting => "starting",
         FollowState::Standby => "followed by another node",
         FollowState::Off => "none is followed",
+        FollowState::Paused => "paused",
         FollowState::CatchingUp => "catching up",
         FollowState::Following => "following",
         FollowState::Holding => "waiting until fewer tasks wait",
@@ -108,8 +110,17 @@ pub(super) fn feed_state(state: FollowState) -> &'static str {
     }
 }
 
+/// Who paused a feed, and how long ago.
+pub(super) fn paused(who: &str, at_ms: i64, now_ms: i64) -> String {
+    let ago = text::age(now_ms.saturating_sub(at_ms).max(0).unsigned_abs());
+    format!("paused by {who}, {ago} ago")
+}
+
 fn feed_line(feed: &FollowerStatus) -> String {
-    let state = feed_state(feed.state);
+    let state = match (&feed.paused_by, feed.paused_at_ms) {
+        (Some(who), Some(at_ms)) => paused(who, at_ms, now_ms()),
+        _ => feed_state(feed.state).to_owned(),
+    };
     let seq = feed.seq.map(|seq| format!(" at {seq}")).unwrap_or_default();
     let behind = match (feed.behind, feed.behind_ms) {
         (Some(numbers @ 1..), Some(ms @ 1..)) => {

@@ -74,9 +74,15 @@ pub fn add_discovered(config: &mut Config, ask_npm: bool) -> Result<(), Problem>
 }
 
 fn find_beside_npm() -> Result<Option<Discovered>, Problem> {
+    Ok(discovery::discover(&surroundings())?)
+}
+
+/// What npm would look at if it were started here.
+#[must_use]
+pub fn surroundings() -> Process {
     let variables = std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
-    Ok(discovery::discover(&Process::new(variables.collect()))?)
+    Process::new(variables.collect())
 }
 
 fn add_found(config: &mut Config, found: &Discovered) -> Result<(), Problem> {
@@ -162,7 +168,11 @@ pub fn settings(config: &Config, store: &Store) -> Result<Option<UpstreamSetting
     let mut settings = upstream_settings(config, url, instance_id(store)?)?;
     if settings.token.is_none() {
         let row = store.read_blocking(|connection| registries::find(connection, DEFAULT))?;
-        settings.token = row.and_then(|row| row.token);
+        // the token of one origin is never sent to another
+        let same = |row: &RegistryRow| {
+            Url::parse(&row.host).is_ok_and(|host| host.origin() == settings.url.origin())
+        };
+        settings.token = row.filter(same).and_then(|row| row.token);
     }
     Ok(Some(settings))
 }

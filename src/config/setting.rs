@@ -158,9 +158,9 @@ pub const SETTINGS: &[Setting] = &[
     setting("upstream.offline", Kind::Flag, "false", "true: serve what is here, ask nobody"),
     setting(
         "sync.mode",
-        Kind::Choice(&["none", "admin", "exist", "all"]),
+        Kind::Choice(&["none", "admin", "exist", "all", "proxy"]),
         "exist",
-        "none | admin | exist | all: what may be brought in, and by whom",
+        "none | admin | exist | all: what may be brought in, and by whom; proxy: none, and misses are fetched",
     ),
     setting(
         "sync.anonymous",

@@ -93,7 +93,7 @@ fn an_unknown_variable_is_refused_unless_it_has_no_section() {
 #[test]
 fn values_are_checked_with_the_rule_in_the_message() {
     for (text, part) in [
-        ("sync.mode = \"alle\"", "must be one of none, admin, exist, all"),
+        ("sync.mode = \"alle\"", "must be one of none, admin, exist, all, proxy"),
         ("sync.workers = -1", "must be a whole number from 0"),
         ("sync.max_tarball = \"big\"", "must be a size like 500MiB"),
         ("sync.fresh_for = \"soon\"", "must be a time like 5m"),
@@ -198,4 +198,11 @@ fn only_the_first_existing_file_is_read_and_a_named_one_must_exist() {
     let found = file::load(None, &[first.clone(), second.clone(), third]).unwrap();
     assert_eq!(found.path.as_deref(), Some(second.as_path()));
     assert!(matches!(file::load(Some(&first), &[second]), Err(ConfigError::Unreadable { .. })));
+}
+
+#[test]
+fn a_proxy_brings_in_what_is_missed_and_nothing_else() {
+    let text = "sync.mode = \"proxy\"\nsync.on_miss = \"none\"\n";
+    let config = Config::from_layers(&from_file(text).unwrap(), None).unwrap();
+    assert_eq!((config.sync.mode.as_str(), config.sync.on_miss.as_str()), ("none", "fetch"));
 }

@@ -373,12 +373,18 @@ impl Reader<'_> {
 
     fn sync(&self) -> Result<SyncConfig, ConfigError> {
         let workers: usize = self.count("sync.workers")?;
+        let mode = self.text("sync.mode");
+        // a name for two settings at once
+        let (mode, on_miss) = match mode.as_str() {
+            "proxy" => (String::from("none"), String::from("fetch")),
+            _ => (mode, self.text("sync.on_miss")),
+        };
         Ok(SyncConfig {
-            mode: self.text("sync.mode"),
+            mode,
             anonymous: self.flag("sync.anonymous"),
             workers: workers.max(1),
             max_tarball_bytes: self.with("sync.max_tarball", value::parse_size)?,
-            on_miss: self.text("sync.on_miss"),
+            on_miss,
             fresh_for: self.with("sync.fresh_for", value::parse_duration)?,
             sweep: self.with("sync.sweep", value::parse_duration)?,
             sweep_without_feed: self.with("sync.sweep_without_feed", value::parse_duration)?,

@@ -4,12 +4,15 @@
 use std::time::UNIX_EPOCH;
 
 use npm::PackageName;
+use store::audit::AuditFilter;
 use store::maintenance::{Damage, GcReport, VerifyReport};
 use store::packages::Totals;
 use store::tasks::{self, TaskFilter, TaskRow};
 use store::{AnyConnection, StoreError, TaskId, TaskState};
 
-use super::messages::{DamageAnswer, GcAnswer, StoreCounts, TaskAnswer, TasksQuery, VerifyAnswer};
+use super::messages::{
+    AuditQuery, DamageAnswer, GcAnswer, StoreCounts, TaskAnswer, TasksQuery, VerifyAnswer,
+};
 
 /// Rows of a list when nothing else is asked.
 const LIMIT: i64 = 100;
@@ -66,10 +69,7 @@ impl TasksQuery {
     /// # Errors
     /// For a state, a name, a time, an id that is none, and a limit outside of 1 to 1,000.
     pub fn filter(&self) -> Result<TaskFilter, BadQuery> {
-        let limit = self.limit.unwrap_or(LIMIT);
-        if !(1..=MOST).contains(&limit) {
-            return Err(BadQuery(format!("limit: must be 1 to {MOST}, not {limit}")));
-        }
+        let limit = limit(self.limit)?;
         let state = self.state.as_deref().map(TaskState::from_text).transpose();
         let name = self.name.as_deref().map(PackageName::parse).transpose();
         let before = self.before.as_deref().map(TaskId::parse).transpose();
@@ -83,6 +83,31 @@ impl TasksQuery {
             before: before.map_err(|error| BadQuery(format!("before: {error}")))?,
         })
     }
+}
+
+impl AuditQuery {
+    /// What it asks of the table.
+    ///
+    /// # Errors
+    /// For a time that is none, and a limit outside of 1 to 1,000.
+    pub fn filter(&self) -> Result<AuditFilter, BadQuery> {
+        Ok(AuditFilter {
+            who: self.who.clone(),
+            action: self.action.clone(),
+            subject: self.subject.clone(),
+            since_ms: self.since.as_deref().map(since_ms).transpose()?,
+            before: self.before.clone(),
+            limit: limit(self.limit)?,
+        })
+    }
+}
+
+fn limit(asked: Option<i64>) -> Result<i64, BadQuery> {
+    let limit = asked.unwrap_or(LIMIT);
+    if !(1..=MOST).contains(&limit) {
+        return Err(BadQuery(format!("limit: must be 1 to {MOST}, not {limit}")));
+    }
+    Ok(limit)
 }
 
 /// A time as unix milliseconds, or as ISO-8601 in UTC.

@@ -2,6 +2,7 @@
 
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Json, Payload, Query};
+use store::audit::By;
 use store::blocks;
 use store::{AnyConnection, StoreError};
 
@@ -42,7 +43,8 @@ pub async fn add_block(
     if asked.reason.trim().is_empty() {
         return Err(ApiError::Invalid("reason: must not be empty".to_owned()));
     }
-    app.engine.block(&target.name, &target.version, asked.reason.trim()).await?;
+    let by = By::terminal(&asked.who);
+    app.engine.block(&target.name, &target.version, asked.reason.trim(), by).await?;
     Ok(Json(DoneAnswer { ok: true }))
 }
 
@@ -57,7 +59,8 @@ pub async fn remove_block(
 ) -> Result<Json<DoneAnswer>, ApiError> {
     let asked: BlockRequest = json(&request, payload).await?;
     let target = target(&asked.target)?;
-    Ok(Json(DoneAnswer { ok: app.engine.unblock(&target.name, &target.version).await? }))
+    let by = By::terminal(&asked.who);
+    Ok(Json(DoneAnswer { ok: app.engine.unblock(&target.name, &target.version, by).await? }))
 }
 
 fn target(text: &str) -> Result<BlockTarget, ApiError> {

@@ -8,6 +8,7 @@
 //! are the common error envelope, [`ErrorBody`].
 
 use actors::EngineEvent;
+use actors::upstream::check::Finding;
 use serde::{Deserialize, Serialize};
 use store::completeness::{Gap, Why};
 use store::{TaskId, TaskState};
@@ -156,6 +157,41 @@ pub struct TaskLogAnswer {
     pub log: String,
 }
 
+/// `POST registries/test`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegistryTest {
+    /// Name of the registry.
+    pub name: String,
+    /// A package it should have.
+    pub package: Option<String>,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RegistryTested {
+    /// One for each question.
+    pub findings: Vec<Finding>,
+}
+
+/// Query of `GET /-/audit`, and what `espejo audit` asks for.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuditQuery {
+    /// Only what this person did.
+    pub who: Option<String>,
+    /// Only this: `registry.add`, or all of `registry`.
+    pub action: Option<String>,
+    /// Only what was done to this.
+    pub subject: Option<String>,
+    /// Only what was done since then: unix milliseconds or ISO-8601 in UTC.
+    pub since: Option<String>,
+    /// Only rows older than this id: the next page.
+    pub before: Option<String>,
+    /// At most this many rows, 1 to 1,000; 100 when left out.
+    pub limit: Option<i64>,
+}
+
 /// Query of `GET blocks`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -172,6 +208,9 @@ pub struct BlocksQuery {
 pub struct BlockRequest {
     /// `NAME` or `NAME@VERSION`.
     pub target: String,
+    /// Who asks, for the audit log.
+    #[serde(default)]
+    pub who: String,
     /// Why; clients are told.
     #[serde(default)]
     pub reason: String,

@@ -82,7 +82,7 @@ pub struct Discovered {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DiscoveryError {
     /// An undefined `${NAME}`.
-    #[error("refused the registry in {place}")]
+    #[error("refused what stands in {place}")]
     UndefinedVariable {
         /// File and line, or variable.
         place: String,
@@ -128,6 +128,32 @@ pub fn from_npm(answer: &str) -> Result<Discovered, DiscoveryError> {
     let origin = "npm config (npm config get registry)".to_owned();
     let url = address(answer, place)?;
     Ok(Discovered { url, origin })
+}
+
+/// The token that npm would send to a registry: the line of the nearest folder of its address
+/// wins, in the first file that has one.
+///
+/// # Errors
+/// When it holds a variable that is not defined.
+pub fn find_token(
+    surroundings: &dyn Surroundings,
+    url: &Url,
+) -> Result<Option<String>, DiscoveryError> {
+    for (_, path) in npmrc_files(surroundings) {
+        let Some(text) = surroundings.read_file(&path) else { continue };
+        let mut folder = format!("//{}{}", url.authority(), url.path().trim_end_matches('/'));
+        while folder.len() > 2 {
+            if let Some(found) = npmrc::find(&text, &format!("{folder}/:_authToken")) {
+                let token = npmrc::expand(&found.raw, |name| variable(surroundings, name));
+                return token.map(Some).map_err(|name| {
+                    let place = format!("{} line {}", path.display(), found.line);
+                    DiscoveryError::UndefinedVariable { place, name }
+                });
+            }
+            folder.truncate(folder.rfind('/').unwrap_or(0));
+        }
+    }
+    Ok(None)
 }
 
 fn accept(

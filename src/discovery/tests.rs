@@ -156,3 +156,26 @@ fn our_own_address_is_recognised_by_every_name_it_has() {
     assert!(!own("http://localhost:7001/", "10.1.2.3:7001", None));
     assert!(!own("https://other.example/", "127.0.0.1:7001", Some("https://npm.example/")));
 }
+
+#[test]
+fn the_token_of_a_registry_is_that_of_the_nearest_folder() {
+    let fake = Fake::default()
+        .variable("HOME", "/home/ada")
+        .variable("SECRET", "of-the-environment")
+        .file(
+            "/home/ada/.npmrc",
+            "//127.0.0.1:9/:_authToken=of-the-host\n\
+             //127.0.0.1:9/npm/inner/:_authToken=${SECRET}\n\
+             //127.0.0.1:7/:_authToken=${NOTHING}\n",
+        );
+    let token = |url: &str| find_token(&fake, &url.parse().unwrap());
+    let found = |text: &str| Ok(Some(text.to_owned()));
+    assert_eq!(token("http://127.0.0.1:9/"), found("of-the-host"));
+    assert_eq!(token("http://127.0.0.1:9/npm/"), found("of-the-host"));
+    assert_eq!(token("https://127.0.0.1:9/npm/inner/"), found("of-the-environment"));
+    assert_eq!(token("http://127.0.0.1:8/"), Ok(None));
+    assert!(matches!(
+        token("http://127.0.0.1:7/"),
+        Err(DiscoveryError::UndefinedVariable { name, .. }) if name == "NOTHING"
+    ));
+}

@@ -71,6 +71,45 @@ impl Fields {
         }
     }
 
+    /// A text without the spaces around it, of 1 to so many characters, that may be left out.
+    ///
+    /// # Errors
+    /// 422 for something else.
+    pub fn trimmed(&self, name: &str, most: usize) -> Result<Option<String>, ApiError> {
+        match self.text(name)?.map(str::trim) {
+            Some("") => Err(invalid(name, "must NOT have fewer than 1 characters")),
+            Some(text) if text.chars().count() > most => Err(too_long(name, most)),
+            text => Ok(text.map(str::to_owned)),
+        }
+    }
+
+    /// The same for a text that has to be there.
+    ///
+    /// # Errors
+    /// 422 also without it.
+    pub fn required_trimmed(&self, name: &str, most: usize) -> Result<String, ApiError> {
+        self.trimmed(name, most)?.ok_or_else(|| missing(name))
+    }
+
+    /// Whether a field was sent, be it as `null`.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// Refuses other fields than these: one that does nothing is a mistake of whoever sent it.
+    ///
+    /// # Errors
+    /// 422 naming it.
+    pub fn only(&self, names: &[&str]) -> Result<(), ApiError> {
+        match self.0.keys().find(|name| !names.contains(&name.as_str())) {
+            None => Ok(()),
+            Some(name) => {
+                Err(ApiError::Invalid(format!("must NOT have additional properties: {name}")))
+            }
+        }
+    }
+
     /// A text that has to be there.
     ///
     /// # Errors
@@ -194,6 +233,22 @@ mod tests {
         assert_eq!(told(sent.number("f", 1..=9).unwrap_err()), "f: must be integer");
         assert_eq!(told(sent.object("a").unwrap_err()), "a: must be object");
         assert_eq!(sent.given().count(), 6);
+    }
+
+    #[test]
+    fn spaces_around_a_text_do_not_count_and_other_fields_are_refused() {
+        let sent = fields(r#"{"a":" abc ","b":"  "}"#);
+        let told = |error: ApiError| error.to_string();
+        assert_eq!(sent.required_trimmed("a", 3).unwrap(), "abc");
+        let long = sent.trimmed("a", 2).unwrap_err();
+        assert_eq!(told(long), "a: must NOT have more than 2 characters");
+        let empty = sent.trimmed("b", 2).unwrap_err();
+        assert_eq!(told(empty), "b: must NOT have fewer than 1 characters");
+        assert_eq!(sent.trimmed("z", 2), Ok(None));
+        assert!(sent.required_trimmed("z", 2).is_err());
+        assert!(sent.only(&["a", "b"]).is_ok());
+        let other = sent.only(&["a"]).unwrap_err();
+        assert_eq!(told(other), "must NOT have additional properties: b");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Handlers: extract, decide, answer.
 
+pub mod audit;
 pub mod dist_tag;
 pub mod document;
 pub mod feed;
@@ -9,6 +10,7 @@ pub mod login;
 pub mod manifest;
 pub mod miss;
 pub mod packument;
+pub mod registries;
 pub mod signing;
 pub mod sync;
 pub mod tarball;

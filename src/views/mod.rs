@@ -5,6 +5,7 @@ pub mod body;
 pub mod feed;
 pub mod home;
 pub mod metrics;
+pub mod registry;
 pub mod sign_in;
 pub mod task;
 

@@ -4,13 +4,15 @@
 
 use diesel::prelude::*;
 use npm::PackageName;
+use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
+use crate::audit::{self, By};
 use crate::dialect::{self, RowsStatement, Value};
 use crate::packages::package_name;
 use crate::schema::{blocks, packages};
 use crate::states::BlockKind;
-use crate::{AnyConnection, StoreError};
+use crate::{AnyConnection, StoreError, epochs};
 
 /// Stands for all versions of a package.
 pub const WHOLE_PACKAGE: &str = "*";
@@ -130,6 +132,10 @@ pub fn add(
     ];
     if UPSERT.execute(connection, &values)? > 0 {
         raise_revision(connection, name, now_ms)?;
+        if kind == BlockKind::Admin {
+            // others come with a commit, of which there are thousands a second in a bulk sync
+            epochs::raise(connection, epochs::Kind::Blocks)?;
+        }
     }
     Ok(())
 }
@@ -158,8 +164,70 @@ pub fn remove(
     if gone > 0 {
         let now_ms = dialect::now_ms(connection)?;
         raise_revision(connection, name, now_ms)?;
+        epochs::raise(connection, epochs::Kind::Blocks)?;
     }
     Ok(gone > 0)
+}
+
+/// [`add`] by a person, with its row of the audit log (a write).
+///
+/// # Errors
+/// Those of the database.
+pub fn add_by(
+    connection: &mut AnyConnection,
+    name: &PackageName,
+    version: &str,
+    reason: &str,
+    by: &By,
+) -> Result<(), StoreError> {
+    let before = shown(connection, name, version)?;
+    add(connection, name, version, BlockKind::Admin, reason)?;
+    let after = shown(connection, name, version)?;
+    let subject = subject(name, version);
+    audit::record(connection, by, "block.add", &subject, before.as_ref(), after.as_ref())
+}
+
+/// [`remove`] by a person, whoever made the block, with its row of the audit log (a write).
+///
+/// # Errors
+/// Those of the database.
+pub fn remove_by(
+    connection: &mut AnyConnection,
+    name: &PackageName,
+    version: &str,
+    by: &By,
+) -> Result<bool, StoreError> {
+    let before = shown(connection, name, version)?;
+    let gone = remove(connection, name, version, None)?;
+    if gone {
+        audit::record(
+            connection,
+            by,
+            "block.remove",
+            &subject(name, version),
+            before.as_ref(),
+            None,
+        )?;
+    }
+    Ok(gone)
+}
+
+/// A block in the audit log.
+fn shown(
+    connection: &mut AnyConnection,
+    name: &PackageName,
+    version: &str,
+) -> Result<Option<Json>, StoreError> {
+    let rows = of_package(connection, name)?;
+    let row = rows.into_iter().find(|row| row.version == version);
+    Ok(row.map(|row| json!({ "kind": row.kind.as_str(), "reason": row.reason })))
+}
+
+fn subject(name: &PackageName, version: &str) -> String {
+    match version {
+        WHOLE_PACKAGE => name.to_string(),
+        version => format!("{name}@{version}"),
+    }
 }
 
 /// Readers see another document from now on.

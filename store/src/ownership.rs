@@ -133,11 +133,7 @@ mod tests {
     }
 
     fn rules() -> Ownership {
-        let row = |scope: &str, registry: &str| ScopeRow {
-            scope: scope.to_owned(),
-            registry: registry.to_owned(),
-            created_at_ms: 0,
-        };
+        let row = |scope: &str, registry: &str| ScopeRow::new(scope, registry, 0);
         let rows = vec![row("@garden", "inner"), row("@secret", "self")];
         Ownership::new(rows, &["house".to_owned(), "@cellar".to_owned()])
     }

@@ -185,7 +185,20 @@ pub fn owners(
     Ok(owners)
 }
 
-/// Packages that belong to a registry.
+/// One of the packages that belong to a registry.
+///
+/// # Errors
+/// Those of the database.
+pub fn any_of(
+    connection: &mut AnyConnection,
+    registry: &str,
+) -> Result<Option<PackageName>, StoreError> {
+    let name = packages::table.filter(packages::registry.eq(registry)).select(packages::name);
+    let found = name.first::<String>(connection).optional()?;
+    found.map(|name| package_name(&name)).transpose()
+}
+
+/// How many packages belong to a registry.
 ///
 /// # Errors
 /// Those of the database.

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use diesel::prelude::*;
+use uuid::Uuid;
 
 use crate::dialect::{RowsStatement, Value};
 use crate::schema::registries;
@@ -40,12 +41,20 @@ pub struct RegistryRow {
     pub rate: i64,
     /// When it was added.
     pub created_at_ms: i64,
+    /// How it is known outside: UUIDv7, the name for `default` and `self`.
+    pub id: String,
+    /// When something about it was changed last.
+    pub updated_at_ms: i64,
 }
 
 impl RegistryRow {
     /// A registry of type `npm` whose feed is looked for.
     #[must_use]
     pub fn new(name: &str, host: &str, source: &str, now_ms: i64) -> Self {
+        let id = match name {
+            DEFAULT | SELF => name.to_owned(),
+            _ => Uuid::now_v7().hyphenated().to_string(),
+        };
         Self {
             name: name.to_owned(),
             host: host.to_owned(),
@@ -57,6 +66,8 @@ impl RegistryRow {
             token: None,
             rate: 0,
             created_at_ms: now_ms,
+            id,
+            updated_at_ms: now_ms,
         }
     }
 }
@@ -76,20 +87,22 @@ impl fmt::Debug for RegistryRow {
 
 const UPSERT: RowsStatement = RowsStatement {
     head: "INSERT INTO registries (name, host, source, stored_at_ms, kind, user_prefix, \
-           change_stream, token, rate, created_at_ms) VALUES ",
-    columns: 10,
+           change_stream, token, rate, created_at_ms, id, updated_at_ms) VALUES ",
+    columns: 12,
     tail: " ON CONFLICT (name) DO UPDATE SET host = excluded.host, source = excluded.source, \
            stored_at_ms = excluded.stored_at_ms, kind = excluded.kind, \
            user_prefix = excluded.user_prefix, change_stream = excluded.change_stream, \
-           token = excluded.token, rate = excluded.rate",
+           token = excluded.token, rate = excluded.rate, \
+           updated_at_ms = excluded.updated_at_ms",
 };
 
 /// Only the address: what else is set of the registry stays.
 const MOVE: RowsStatement = RowsStatement {
-    head: "INSERT INTO registries (name, host, source, stored_at_ms, created_at_ms) VALUES ",
-    columns: 5,
+    head: "INSERT INTO registries (name, host, source, stored_at_ms, created_at_ms, id, \
+           updated_at_ms) VALUES ",
+    columns: 7,
     tail: " ON CONFLICT (name) DO UPDATE SET host = excluded.host, source = excluded.source, \
-           stored_at_ms = excluded.stored_at_ms",
+           stored_at_ms = excluded.stored_at_ms, updated_at_ms = excluded.updated_at_ms",
 };
 
 /// The registry of this name.
@@ -99,6 +112,21 @@ const MOVE: RowsStatement = RowsStatement {
 pub fn find(connection: &mut AnyConnection, name: &str) -> Result<Option<RegistryRow>, StoreError> {
     let found = registries::table.find(name).select(RegistryRow::as_select());
     Ok(found.get_result(connection).optional()?)
+}
+
+/// The registry of this name or id.
+///
+/// # Errors
+/// Those of the database.
+pub fn find_by_name_or_id(
+    connection: &mut AnyConnection,
+    text: &str,
+) -> Result<Option<RegistryRow>, StoreError> {
+    if let Some(row) = find(connection, text)? {
+        return Ok(Some(row));
+    }
+    let found = registries::table.filter(registries::id.eq(text)).select(RegistryRow::as_select());
+    Ok(found.first(connection).optional()?)
 }
 
 /// All registries by name.
@@ -126,6 +154,8 @@ pub fn upsert(connection: &mut AnyConnection, registry: &RegistryRow) -> Result<
         Value::OptionalText(registry.token.as_deref()),
         Value::BigInt(registry.rate),
         Value::BigInt(registry.created_at_ms),
+        Value::Text(&registry.id),
+        Value::BigInt(registry.updated_at_ms),
     ];
     UPSERT.execute(connection, &values)?;
     Ok(())
@@ -142,6 +172,8 @@ pub fn move_to(connection: &mut AnyConnection, registry: &RegistryRow) -> Result
         Value::Text(&registry.source),
         Value::BigInt(registry.stored_at_ms),
         Value::BigInt(registry.created_at_ms),
+        Value::Text(&registry.id),
+        Value::BigInt(registry.updated_at_ms),
     ];
     MOVE.execute(connection, &values)?;
     Ok(())

@@ -151,6 +151,8 @@ diesel::table! {
         token -> Nullable<Text>,
         rate -> BigInt,
         created_at_ms -> BigInt,
+        id -> Text,
+        updated_at_ms -> BigInt,
     }
 }
 
@@ -224,6 +226,8 @@ diesel::table! {
         alarm -> Nullable<Text>,
         held_by -> Nullable<Text>,
         held_until_ms -> BigInt,
+        paused_by -> Nullable<Text>,
+        paused_at_ms -> Nullable<BigInt>,
     }
 }
 
@@ -273,6 +277,7 @@ diesel::table! {
         scope -> Text,
         registry -> Text,
         created_at_ms -> BigInt,
+        id -> Text,
     }
 }
 

@@ -154,11 +154,7 @@ pub(crate) fn bare_change(name: &str, base_revision: Option<i64>) -> PackageChan
 
 /// Scopes and the registries they are bound to.
 pub(crate) fn binding(scopes: &[(&str, &str)]) -> Ownership {
-    let row = |(scope, registry): &(&str, &str)| ScopeRow {
-        scope: (*scope).to_owned(),
-        registry: (*registry).to_owned(),
-        created_at_ms: 0,
-    };
+    let row = |(scope, registry): &(&str, &str)| ScopeRow::new(scope, registry, 0);
     Ownership::new(scopes.iter().map(row).collect(), &[])
 }
 

@@ -178,6 +178,11 @@ impl Step<'_> {
             .write(move |connection| feeds::lease(connection, &registry, &worker, lease_ms, alone))
             .await?;
         let Some(row) = row else { return Ok(Event::Taken) };
+        if row.paused_by.is_some() {
+            self.place.address = Some(address);
+            self.place.row = Some(row);
+            return Ok(Event::Paused);
+        }
         let is_known = row.seq.is_some() && row.url == address.url().as_str();
         self.place.address = Some(address);
         self.place.looked_for = looked_for;

@@ -17,6 +17,8 @@ pub enum FollowState {
     Standby,
     /// There is no feed, or none is to be followed.
     Off,
+    /// A person wants it left alone.
+    Paused,
     /// More rows are there right now.
     CatchingUp,
     /// Nothing newer was there at the last look.
@@ -48,6 +50,8 @@ pub(super) enum Event {
     NoFeed,
     /// Nobody is to be asked: no upstream, no feed wanted, offline.
     NotAsked,
+    /// A person wants the feed left alone.
+    Paused,
     /// A page, and there is more.
     FullPage,
     /// A page that ends at the head.
@@ -131,6 +135,7 @@ pub(super) fn step(state: FollowState, event: Event) -> (FollowState, Ask, Pause
         E::Taken | E::Moved => (S::Standby, Ask::Lease, Pause::Lease),
         E::Found | E::Renumbered => (S::CatchingUp, Ask::Page, Pause::None),
         E::NoFeed | E::NotAsked => (S::Off, Ask::Lease, Pause::Long),
+        E::Paused => (S::Paused, Ask::Lease, Pause::Lease),
         E::FullPage => (S::CatchingUp, Ask::Page, Pause::None),
         E::PartPage => (S::Following, Ask::Page, Pause::Poll),
         E::EmptyPage => match state {
@@ -158,10 +163,11 @@ pub(super) fn step(state: FollowState, event: Event) -> (FollowState, Ask, Pause
 mod tests {
     use super::*;
 
-    const STATES: [FollowState; 10] = [
+    const STATES: [FollowState; 11] = [
         FollowState::Starting,
         FollowState::Standby,
         FollowState::Off,
+        FollowState::Paused,
         FollowState::CatchingUp,
         FollowState::Following,
         FollowState::Holding,
@@ -182,7 +188,7 @@ mod tests {
         Row { event, usual: (state, ask, pause), except: &[] }
     }
 
-    const TABLE: [Row; 22] = {
+    const TABLE: [Row; 23] = {
         use Event as E;
         use FollowState as S;
         [
@@ -207,6 +213,7 @@ mod tests {
             row(E::Found, S::CatchingUp, Ask::Page, Pause::None),
             row(E::NoFeed, S::Off, Ask::Lease, Pause::Long),
             row(E::NotAsked, S::Off, Ask::Lease, Pause::Long),
+            row(E::Paused, S::Paused, Ask::Lease, Pause::Lease),
             row(E::FullPage, S::CatchingUp, Ask::Page, Pause::None),
             row(E::PartPage, S::Following, Ask::Page, Pause::Poll),
             Row {

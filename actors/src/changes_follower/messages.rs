@@ -36,6 +36,10 @@ pub struct FollowerStatus {
     pub behind_ms: Option<i64>,
     /// When the last row came, unix milliseconds.
     pub last_row_at_ms: Option<i64>,
+    /// Who wants the feed left alone.
+    pub paused_by: Option<String>,
+    /// Since when, unix milliseconds.
+    pub paused_at_ms: Option<i64>,
     /// Everything here is being asked again, because the numbers changed their meaning.
     pub rechecking: bool,
     /// What an operator should know now.

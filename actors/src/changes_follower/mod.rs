@@ -209,6 +209,8 @@ impl ChangesFollower {
             last_row_at_ms: started.map(|row| row.row_at_ms),
             rechecking: row.is_some_and(|row| row.recheck_after.is_some()),
             alarm: row.and_then(|row| row.alarm.clone()),
+            paused_by: row.and_then(|row| row.paused_by.clone()),
+            paused_at_ms: row.and_then(|row| row.paused_at_ms),
             restarts: self.backoff.restarts(),
             ..self.status.clone()
         }

@@ -3,7 +3,8 @@
 //! Owns nothing that must survive. Parks fetching when the data folder has less room than
 //! `storage.keep_free` or a write met a full disk, and lifts that as soon as there is room
 //! again; deletes finished tasks and their logs after a month, and the oldest of very many. Wakes
-//! the registry syncs up when fetching goes on.
+//! the registry syncs up when fetching goes on. Looks for what operators changed on other nodes of
+//! a cluster: registries, scopes, paused feeds and blocks are in effect there some seconds later.
 
 mod disk;
 
@@ -16,6 +17,7 @@ use actix::{
 };
 use serde::{Deserialize, Serialize};
 use store::tasks;
+use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 
 pub use self::disk::{free_bytes, in_words};
@@ -27,7 +29,7 @@ use crate::registries::Registries;
 use crate::supervision::{RestartBackoff, guarded};
 use crate::task_queue::write_returning;
 
-/// How often free space is looked at: one system call.
+/// How often free space is looked at, one system call, and what operators changed, one read.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often old tasks are deleted.
 const TIDY_EVERY: Duration = Duration::from_secs(3600);
@@ -53,6 +55,7 @@ pub struct Janitor {
     committer: Recipient<Write>,
     registries: Registries,
     events: broadcast::Sender<EngineEvent>,
+    runtime: Handle,
     backoff: RestartBackoff,
 }
 
@@ -87,6 +90,7 @@ impl Janitor {
         committer: Recipient<Write>,
         registries: Registries,
         events: broadcast::Sender<EngineEvent>,
+        runtime: Handle,
     ) -> Self {
         Self {
             settings,
@@ -94,6 +98,7 @@ impl Janitor {
             committer,
             registries,
             events,
+            runtime,
             backoff: RestartBackoff::default(),
         }
     }
@@ -104,6 +109,18 @@ impl Janitor {
             Some(free) => self.park(free),
             None => self.resume(),
         }
+    }
+
+    /// One small read; what follows from it is rare.
+    fn look_for_changes(&self) {
+        let (registries, events) = (self.registries.clone(), self.events.clone());
+        self.runtime.spawn(async move {
+            match registries.look().await {
+                Ok(true) => drop(events.send(EngineEvent::PolicyChanged)),
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%error, "what operators changed was not read"),
+            }
+        });
     }
 
     fn park(&self, free: u64) {
@@ -163,7 +180,10 @@ impl Actor for Janitor {
         self.backoff.wait(self, ctx);
         self.look();
         ctx.run_interval(LOOK_EVERY, |this, ctx| {
-            guarded(this, ctx, |this, _| this.look());
+            guarded(this, ctx, |this, _| {
+                this.look();
+                this.look_for_changes();
+            });
         });
         ctx.run_interval(TIDY_EVERY, |this, ctx| {
             guarded(this, ctx, |this, ctx| {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use actix::Addr;
 use npm::PackageName;
 use parking_lot::RwLock;
+use store::epochs::{self, Epochs};
 use store::registries::{self, RegistryRow};
 use store::tasks::NewTask;
 use store::{Store, StoreError, packages, scopes};
@@ -67,7 +68,8 @@ struct Inner {
     ownership: RwLock<Arc<Ownership>>,
     /// Holds what the actors share, these registries included: taken out when the engine ends.
     start: RwLock<Option<StartActors>>,
-    reloading: tokio::sync::Mutex<()>,
+    /// What was read last of what operators change; also the turn of those who read.
+    seen: tokio::sync::Mutex<Epochs>,
     opened_at_ms: i64,
 }
 
@@ -99,7 +101,7 @@ impl Registries {
             defaults: RwLock::new(defaults.or_else(|| upstream.clone())),
             by_name: RwLock::default(),
             start: RwLock::default(),
-            reloading: tokio::sync::Mutex::default(),
+            seen: tokio::sync::Mutex::default(),
             opened_at_ms: now_ms(),
         }));
         all.set(DEFAULT_REGISTRY, upstream).await?;
@@ -136,9 +138,34 @@ impl Registries {
     /// # Errors
     /// [`ReloadError`]; the rows that can be used are in use all the same.
     pub async fn reload(&self) -> Result<(), ReloadError> {
-        let _turn = self.0.reloading.lock().await;
-        let read = self.0.store.read(|rows| Ok((registries::list(rows)?, scopes::list(rows)?)));
-        let (rows, bound) = read.await?;
+        let mut seen = self.0.seen.lock().await;
+        self.read_again(&mut seen).await
+    }
+
+    /// Reads what changed since the last look, whoever changed it; answers whether that is
+    /// something readers must not get. The first look follows on the reload of the start.
+    ///
+    /// # Errors
+    /// As [`reload`](Self::reload).
+    pub(crate) async fn look(&self) -> Result<bool, ReloadError> {
+        // somebody reads just now: the next look is soon enough
+        let Ok(mut seen) = self.0.seen.try_lock() else { return Ok(false) };
+        let now = self.0.store.read(epochs::read).await?;
+        let blocks = std::mem::replace(&mut seen.blocks, now.blocks) != now.blocks;
+        if seen.registries != now.registries {
+            self.read_again(&mut seen).await?;
+        }
+        Ok(blocks)
+    }
+
+    async fn read_again(&self, seen: &mut Epochs) -> Result<(), ReloadError> {
+        let read = self.0.store.read(|rows| {
+            // before the rows: what changes between the two is read once more
+            let now = epochs::read(rows)?;
+            Ok((now.registries, registries::list(rows)?, scopes::list(rows)?))
+        });
+        let (epoch, rows, bound) = read.await?;
+        seen.registries = epoch;
         // first of all: what became private is asked nowhere from here on
         *self.0.ownership.write() = Arc::new(Ownership::new(bound, &self.0.publish_scopes));
         let (default, rows): (Vec<_>, Vec<_>) =
@@ -159,6 +186,11 @@ impl Registries {
                 Err(error @ ReloadError::Refused { .. }) => refused = Err(error),
                 set => set?,
             }
+        }
+        // it was not set anew, but its feed may be paused or moved
+        let default = self.0.by_name.read().get(DEFAULT_REGISTRY).cloned();
+        if let Some(default) = default {
+            default.wake_up();
         }
         refused
     }

@@ -17,6 +17,7 @@ use crate::credit::ByteCredits;
 use crate::events::EngineEvent;
 use crate::log_writer::TaskLogs;
 use crate::parking::Parking;
+use crate::recent_reads::RecentReads;
 use crate::registries::Registries;
 use crate::rules::Rules;
 use crate::supervision::panic_text;
@@ -46,6 +47,8 @@ pub struct JobDeps {
     pub upstream: UpstreamSlot,
     /// All registries, and who owns which name.
     pub registries: Registries,
+    /// What people here asked for lately.
+    pub recent_reads: Arc<RecentReads>,
     /// Database and blobs, for reading and putting bytes.
     pub store: Store,
     /// Makes changes durable.

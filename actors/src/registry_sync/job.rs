@@ -61,7 +61,7 @@ async fn try_sync(deps: &JobDeps, task: &TaskRow, log: &TaskLog) -> JobResult {
     let known = Known::read(&deps.store, &task.name).await?;
     deps.registries.ownership().check(&task.name, known.owner(), &deps.registry)?;
     let known = known.asked_at(&upstream);
-    let urgency = urgency(task);
+    let urgency = urgency(deps, task);
     lines::begin(deps, task, &upstream, log).await;
     let options = &task.options;
     let unconditional = options.force || options.force_sync_history;
@@ -118,10 +118,20 @@ fn keep(known: &Known, task: &TaskRow) -> Keeping {
 }
 
 /// Nobody waits for what the feed or the sweep found; a dependency is part of what was asked.
-pub(super) fn urgency(task: &TaskRow) -> Urgency {
+fn urgency(deps: &JobDeps, task: &TaskRow) -> Urgency {
     match task.priority {
+        tasks::PRIORITY_FEED | tasks::PRIORITY_SWEEP
+            if deps.recent_reads.contains(&task.name, now_ms()) =>
+        {
+            Urgency::PopularLater
+        }
         tasks::PRIORITY_FEED => Urgency::Feed,
         tasks::PRIORITY_SWEEP => Urgency::Sweep,
         _ => Urgency::Person,
     }
+}
+
+/// Whether nobody waits for a task.
+pub(super) fn is_background(task: &TaskRow) -> bool {
+    matches!(task.priority, tasks::PRIORITY_FEED | tasks::PRIORITY_SWEEP)
 }

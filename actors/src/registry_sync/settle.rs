@@ -15,7 +15,7 @@ use crate::log_writer::TaskLog;
 use crate::registries::NotAsked;
 use crate::rules::Unaccepted;
 use crate::task_queue::SettleTask;
-use crate::upstream::{UpstreamError, Urgency};
+use crate::upstream::UpstreamError;
 
 /// First wait before a failed task is tried again; doubled with every attempt.
 const FIRST_RETRY: Duration = Duration::from_secs(5);
@@ -198,7 +198,7 @@ async fn settle(
         return later(deps, task, log, now_ms().saturating_add(wait_ms), error, summary).await;
     }
     let again = match error.waits_its_turn() {
-        true => job::urgency(task) != Urgency::Person,
+        true => job::is_background(task),
         false => task.attempts < deps.limits.max_attempts || is_news(task),
     };
     if again && error.is_retryable() {

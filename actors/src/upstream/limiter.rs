@@ -68,7 +68,7 @@ impl Limiter {
                 }
             }
             _ if self.all.is_none() && self.background.is_none() => {}
-            Urgency::Feed => self.background_turn().await,
+            Urgency::PopularLater | Urgency::Feed => self.background_turn().await,
             Urgency::Sweep => {
                 let _place = self.sweep.lock().await;
                 self.background_turn().await;

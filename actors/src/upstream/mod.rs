@@ -15,6 +15,7 @@ mod body;
 mod breaker;
 mod budget;
 mod changes;
+pub mod check;
 mod client;
 mod decode;
 mod error;
@@ -69,6 +70,9 @@ pub enum Urgency {
     Person,
     /// Nobody waits, but somebody just read what it keeps fresh: a revalidation.
     Popular,
+    /// The feed or a round named it, and people here read it: the background limit applies, and
+    /// it has the rank of what was just read.
+    PopularLater,
     /// The changes feed named it: the background limit applies too.
     Feed,
     /// Nobody named it: the background limit applies too, and the feed goes first.
@@ -80,7 +84,7 @@ impl Urgency {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Person => "people",
-            Self::Popular => "popular",
+            Self::Popular | Self::PopularLater => "popular",
             Self::Feed => "feed",
             Self::Sweep => "sweep",
         }

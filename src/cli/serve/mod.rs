@@ -35,6 +35,7 @@ use crate::{
     app::{OnMiss, ServeSettings, SyncMode},
     config::{Config, LoadRequest},
     logging::{self, LogFormat},
+    registries::Rules,
     server::{self, Running, ServeError},
 };
 
@@ -257,6 +258,7 @@ fn serve_settings(config: &Config) -> ServeSettings {
             "all" => SyncMode::All,
             _ => SyncMode::Exist,
         },
+        registries: Rules::of(config),
         sync_anonymous: config.sync.anonymous,
         sync_per_minute: config.limits.sync_per_minute,
         admins: config.admins.clone(),

@@ -39,6 +39,10 @@ pub struct FeedRow {
     pub recheck_after: Option<String>,
     /// What an operator should know now.
     pub alarm: Option<String>,
+    /// Who wants the feed left alone.
+    pub paused_by: Option<String>,
+    /// Since when.
+    pub paused_at_ms: Option<i64>,
 }
 
 /// Who moves a place, and where from. A write by anybody else, or from elsewhere, does nothing.
@@ -83,6 +87,7 @@ pub struct NewEpoch {
 }
 
 /// Takes or prolongs the lease of a registry's feed (a write); `None` when somebody else has it.
+/// A feed that is paused is shown and not taken.
 ///
 /// `alone`: no other process can work on this store, so a lease of another holder is that of a
 /// process that died.
@@ -97,10 +102,11 @@ pub fn lease(
     alone: bool,
 ) -> Result<Option<FeedRow>, StoreError> {
     let now = dialect::now_ms(connection)?;
-    let zero = Value::BigInt(0);
-    let (name, now_value) = (Value::Text(registry), Value::BigInt(now));
-    let values = [name, Value::Text(""), zero, now_value, now_value, zero];
-    CREATE.execute(connection, &values)?;
+    create(connection, registry, now)?;
+    let paused = find(connection, registry)?.filter(|row| row.paused_by.is_some());
+    if paused.is_some() {
+        return Ok(paused);
+    }
     let free = feeds::held_by.is_null().or(feeds::held_until_ms.lt(now));
     let free = free.or(feeds::held_by.eq(holder));
     let mine = feeds::table.find(registry);
@@ -118,6 +124,61 @@ const CREATE: RowsStatement = RowsStatement {
     columns: 6,
     tail: " ON CONFLICT DO NOTHING",
 };
+
+/// A row for a feed of which nothing is known yet.
+fn create(connection: &mut AnyConnection, registry: &str, now: i64) -> Result<(), StoreError> {
+    let zero = Value::BigInt(0);
+    let (name, now) = (Value::Text(registry), Value::BigInt(now));
+    CREATE.execute(connection, &[name, Value::Text(""), zero, now, now, zero])?;
+    Ok(())
+}
+
+/// Has a feed left alone (a write): whoever follows it writes nothing from here on.
+///
+/// # Errors
+/// Those of the database.
+pub fn pause(connection: &mut AnyConnection, registry: &str, who: &str) -> Result<(), StoreError> {
+    let now = dialect::now_ms(connection)?;
+    create(connection, registry, now)?;
+    diesel::update(feeds::table.find(registry))
+        .set((feeds::paused_by.eq(Some(who)), feeds::paused_at_ms.eq(Some(now))))
+        .execute(connection)?;
+    Ok(())
+}
+
+/// Has a feed followed again from where it was left (a write).
+///
+/// # Errors
+/// Those of the database.
+pub fn resume(connection: &mut AnyConnection, registry: &str) -> Result<(), StoreError> {
+    diesel::update(feeds::table.find(registry))
+        .set((feeds::paused_by.eq(None::<String>), feeds::paused_at_ms.eq(None::<i64>)))
+        .execute(connection)?;
+    Ok(())
+}
+
+/// Has a feed read from another number on (a write); `false` while it has no place at all.
+/// Whoever follows it reads its place again, because it is not where it was.
+///
+/// # Errors
+/// Those of the database.
+pub fn move_to(
+    connection: &mut AnyConnection,
+    registry: &str,
+    seq: i64,
+) -> Result<bool, StoreError> {
+    let row = feeds::table.find(registry).filter(feeds::seq.is_not_null());
+    Ok(diesel::update(row).set(feeds::seq.eq(seq)).execute(connection)? > 0)
+}
+
+/// The places in all feeds by name of the registry.
+///
+/// # Errors
+/// Those of the database.
+pub fn list(connection: &mut AnyConnection) -> Result<Vec<FeedRow>, StoreError> {
+    let rows = feeds::table.order(feeds::registry).select(FeedRow::as_select());
+    Ok(rows.load(connection)?)
+}
 
 /// Gives a lease back (a write).
 ///
@@ -196,12 +257,13 @@ pub fn note(
     Ok(true)
 }
 
-/// Prolongs the lease if holder, epoch and number are still those of the mover. From here on the
+/// Prolongs the lease if holder, epoch and number are still those of the mover and nobody paused. From here on the
 /// row is locked until the transaction ends.
 fn hold(connection: &mut AnyConnection, mover: &Mover, now: i64) -> Result<bool, StoreError> {
     let place = feeds::table
         .find(&mover.registry)
         .filter(feeds::held_by.eq(&mover.holder))
+        .filter(feeds::paused_by.is_null())
         .filter(feeds::epoch.eq(mover.epoch));
     let until = feeds::held_until_ms.eq(now.saturating_add(mover.lease_ms));
     let held = match mover.seq {

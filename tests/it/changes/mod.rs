@@ -7,6 +7,7 @@ mod failures;
 mod modes;
 mod numbers;
 mod pages;
+mod popular;
 mod restarts;
 mod stale;
 

@@ -203,6 +203,11 @@ impl TestMirror {
         self.engine().store().clone()
     }
 
+    /// Its database, with other blobs: what another process opens beside it.
+    pub fn database_with(&self, blobs: BlobSettings) -> StoreSettings {
+        StoreSettings { database: self.settings.store.database.clone(), blobs }
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.running().address

@@ -1,6 +1,8 @@
 //! `espejo registry` and `espejo scope`, alone and beside a running server.
 
-use crate::harness::{Espejo, FakeUpstream, Package};
+use serde_json::json;
+
+use crate::harness::{Espejo, FakeFeed, FakeUpstream, Package};
 
 #[test]
 fn registries_are_added_changed_listed_and_removed_without_a_server() {
@@ -53,7 +55,7 @@ fn what_cannot_be_a_registry_is_refused() {
     let espejo = Espejo::new(&folder.path().join("data"));
     for (name, url) in [
         ("self", "http://127.0.0.1:9/"),
-        ("In ner", "http://127.0.0.1:9/"),
+        ("in/ner", "http://127.0.0.1:9/"),
         ("inner", "ftp://127.0.0.1/"),
         ("inner", "http://ada:secret@127.0.0.1:9/"),
         ("inner", "nothing"),
@@ -96,4 +98,91 @@ async fn a_running_server_follows_changes_at_once() {
     espejo.run(&["registry", "set", "default", "--url", &moved.url()]).expect(0);
     assert_eq!(get("/lamp").await.status, 200);
     assert_eq!(moved.count("/lamp"), 1);
+}
+
+#[test]
+fn a_feed_is_paused_and_every_change_is_told() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let espejo = Espejo::new(&folder.path().join("data")).env("USER", "ada");
+    espejo.run(&["registry", "add", "inner", "--url", "http://127.0.0.1:9/"]).expect(0);
+    espejo.run(&["registry", "pause", "inner"]).expect(0);
+    espejo.run(&["registry", "pause", "nowhere"]).expect(5);
+    espejo.run(&["registry", "pause", "self"]).expect(2);
+    let listed = espejo.run(&["registry", "list"]).expect(0).stdout;
+    assert!(listed.contains("paused by ada, "), "{listed}");
+    let listed = espejo.run(&["registry", "list", "--json"]).expect(0).json();
+    let inner = listed.as_array().and_then(|all| all.iter().find(|row| row["name"] == "inner"));
+    assert_eq!(inner.expect("the registry")["pausedBy"], "ada");
+    espejo.run(&["registry", "resume", "inner", "--since", "7"]).expect(1);
+    espejo.run(&["registry", "resume", "inner"]).expect(0);
+    let listed = espejo.run(&["registry", "list"]).expect(0).stdout;
+    assert!(!listed.contains("paused"), "{listed}");
+    espejo.run(&["block", "add", "ghost@1.0.2", "--reason", "a miner"]).expect(0);
+    espejo.run(&["block", "remove", "ghost@1.0.2"]).expect(0);
+    let rows = espejo.run(&["audit", "--json"]).expect(0).json();
+    let told: Vec<_> = rows
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|row| (row["action"].as_str().unwrap_or(""), row["subject"].as_str().unwrap_or("")))
+        .collect();
+    let expected = [
+        ("block.remove", "ghost@1.0.2"),
+        ("block.add", "ghost@1.0.2"),
+        ("registry.resume", "inner"),
+        ("registry.pause", "inner"),
+        ("registry.add", "inner"),
+    ];
+    assert_eq!(told, expected);
+    let text = espejo.run(&["audit", "--action", "block", "--since", "1h"]).expect(0).stdout;
+    assert!(text.contains("reason a miner") && !text.contains("inner"), "{text}");
+    assert_eq!(espejo.run(&["audit", "--who", "bob", "--json"]).expect(0).json(), json!([]));
+    espejo.run(&["audit", "--since", "soon"]).expect(2);
+}
+
+#[tokio::test]
+async fn a_registry_is_asked_how_it_is() {
+    let upstream = FakeUpstream::start();
+    upstream.publish(&Package::new("lamp").version("1.0.0"));
+    upstream.respond("/-/ping", |_| (200, "{}".into()));
+    upstream.respond("/-/whoami", |_| (200, r#"{"username":"ada"}"#.into()));
+    FakeFeed::open(&upstream, 77);
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let espejo = Espejo::new(folder.path());
+    let npmrc = folder.path().join("npmrc");
+    let host = upstream.url().replace("http:", "");
+    std::fs::write(&npmrc, format!("{host}/:_authToken=hush-hush\n")).expect("a file");
+    let espejo = espejo.env("npm_config_userconfig", npmrc.display());
+    let add = ["registry", "add", "inner", "--url", &upstream.url(), "--token-from-npmrc"];
+    espejo.run(&add).expect(0);
+    let elsewhere = ["registry", "add", "x", "--url", "http://127.0.0.1:9/", "--token-from-npmrc"];
+    espejo.run(&elsewhere).expect(5);
+    let verdicts = |asked: &serde_json::Value| {
+        let findings = asked["findings"].as_array().expect("findings").clone();
+        findings
+            .iter()
+            .map(|finding| {
+                let word = |key: &str| finding[key].as_str().unwrap_or("").to_owned();
+                (word("what"), word("verdict"))
+            })
+            .collect::<Vec<_>>()
+    };
+    let expected = |packument: &str| {
+        [("host", "ok"), ("packument", packument), ("feed", "ok"), ("token", "ok")]
+            .map(|(what, verdict)| (what.to_owned(), verdict.to_owned()))
+    };
+    let asked = espejo.run(&["registry", "test", "inner", "--json"]).expect(0).json();
+    assert_eq!(verdicts(&asked), expected("unknown"), "{asked}");
+    let asked = espejo.run(&["registry", "test", "inner", "--package", "lamp", "--json"]);
+    assert_eq!(verdicts(&asked.expect(0).json()), expected("ok"));
+    espejo.run(&["registry", "test", "nowhere"]).expect(5);
+    // the same beside a running server, and what is wrong ends with its own code
+    let server = espejo.serve(&upstream.url());
+    let text = espejo.run(&["registry", "test", "inner", "--package", "lamp"]).expect(0).stdout;
+    assert!(text.contains("lamp with 1 versions") && text.contains("at 77"), "{text}");
+    upstream.respond("/-/whoami", |_| (401, "{}".into()));
+    let text = espejo.run(&["registry", "test", "inner"]).expect(6).stdout;
+    assert!(text.contains("[fail]") && text.contains("401"), "{text}");
+    assert!(!text.contains("hush"), "{text}");
+    drop(server);
 }

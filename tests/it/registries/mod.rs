@@ -1,6 +1,9 @@
 //! Several upstream registries: who is asked for what, and who never is.
 
+mod api;
 mod commands;
+mod nodes;
+mod paused;
 mod private;
 
 use store::registries::{self, RegistryRow};
@@ -21,7 +24,7 @@ async fn add_registry(mirror: &TestMirror, name: &str, url: &str, token: Option<
 
 /// Binds a scope and has the engine read it.
 async fn bind(mirror: &TestMirror, scope: &str, registry: &str) {
-    let row = ScopeRow { scope: scope.to_owned(), registry: registry.to_owned(), created_at_ms: 1 };
+    let row = ScopeRow::new(scope, registry, 1);
     let engine = mirror.engine();
     let write = Box::new(move |rows: &mut store::AnyConnection| scopes::upsert(rows, &row));
     engine.write(write).await.expect("a row");

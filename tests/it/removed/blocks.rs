@@ -2,6 +2,7 @@
 
 use npm::PackageName;
 use serde_json::json;
+use store::audit::By;
 use store::blocks::WHOLE_PACKAGE;
 
 use super::lamp;
@@ -24,7 +25,11 @@ async fn a_blocked_package_is_refused_whole_and_at_once() {
     mirror.sync(&["lamp"]).await;
     mirror.get("/lamp").send().await.expect(200);
     mirror.get(&lamp().tarball_path("1.0.0")).send().await.expect(200);
-    mirror.engine().block(&name(), WHOLE_PACKAGE, "a miner").await.expect("a block");
+    mirror
+        .engine()
+        .block(&name(), WHOLE_PACKAGE, "a miner", By::terminal("ada"))
+        .await
+        .expect("a block");
     for restarted in [false, true] {
         if restarted {
             mirror.restart().await;
@@ -36,7 +41,13 @@ async fn a_blocked_package_is_refused_whole_and_at_once() {
         refused(&mirror, "/-/package/lamp/dist-tags", "lamp").await;
         refused(&mirror, &lamp().tarball_path("1.0.0"), "lamp@1.0.0").await;
     }
-    assert!(mirror.engine().unblock(&name(), WHOLE_PACKAGE).await.expect("an answer"));
+    assert!(
+        mirror
+            .engine()
+            .unblock(&name(), WHOLE_PACKAGE, By::terminal("ada"))
+            .await
+            .expect("an answer")
+    );
     super::becomes(&mirror, "/lamp", 200).await;
     super::becomes(&mirror, &lamp().tarball_path("1.0.0"), 200).await;
     mirror.finish().await;
@@ -47,7 +58,7 @@ async fn a_blocked_version_is_hidden_from_documents_and_refused_by_its_number() 
     let mirror = TestMirror::with(&[lamp()]).await;
     mirror.sync(&["lamp"]).await;
     mirror.get("/lamp").send().await.expect(200);
-    mirror.engine().block(&name(), "1.1.0", "a miner").await.expect("a block");
+    mirror.engine().block(&name(), "1.1.0", "a miner", By::terminal("ada")).await.expect("a block");
     super::shows(&mirror, &["1.0.0"]).await;
     let tags = mirror.get("/-/package/lamp/dist-tags").send().await.expect(200).json();
     assert_eq!(tags, json!({"latest": "1.0.0"}));
@@ -65,12 +76,16 @@ async fn a_blocked_version_is_hidden_from_documents_and_refused_by_its_number() 
 #[tokio::test]
 async fn a_block_is_there_before_its_package() {
     let mirror = TestMirror::with(&[lamp()]).await;
-    mirror.engine().block(&name(), WHOLE_PACKAGE, "a miner").await.expect("a block");
+    mirror
+        .engine()
+        .block(&name(), WHOLE_PACKAGE, "a miner", By::terminal("ada"))
+        .await
+        .expect("a block");
     refused(&mirror, "/lamp", "lamp").await;
     mirror.get(&lamp().tarball_path("1.0.0")).send().await.expect(451);
     assert_eq!(mirror.upstream.count("/lamp"), 0, "nobody is asked for what is blocked");
-    mirror.engine().unblock(&name(), WHOLE_PACKAGE).await.expect("an answer");
-    mirror.engine().block(&name(), "1.1.0", "a miner").await.expect("a block");
+    mirror.engine().unblock(&name(), WHOLE_PACKAGE, By::terminal("ada")).await.expect("an answer");
+    mirror.engine().block(&name(), "1.1.0", "a miner", By::terminal("ada")).await.expect("a block");
     super::shows(&mirror, &["1.0.0"]).await;
     refused(&mirror, &lamp().tarball_path("1.1.0"), "lamp@1.1.0").await;
     assert_eq!(mirror.upstream.count(&lamp().tarball_path("1.1.0")), 0);

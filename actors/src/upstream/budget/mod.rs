@@ -12,7 +12,7 @@
 //! | rank | first moment | last moment |
 //! |---|---|---|
 //! | people (readers, operators, what they need) | 100 % | 100 % |
-//! | popular (a held package somebody just read) | 5 % | 95 % |
+//! | popular (a held package that people here read) | 5 % | 95 % |
 //! | feed | 3 % | 90 % |
 //! | sweep | 1 % | 70 % |
 //!
@@ -45,7 +45,7 @@ const BLOCKS_OF_A_MONTH: u64 = 1_000;
 fn share(urgency: Urgency) -> (f64, f64) {
     match urgency {
         Urgency::Person => (1.0, 1.0),
-        Urgency::Popular => (0.05, 0.95),
+        Urgency::Popular | Urgency::PopularLater => (0.05, 0.95),
         Urgency::Feed => (0.03, 0.90),
         Urgency::Sweep => (0.01, 0.70),
     }
@@ -108,7 +108,7 @@ pub struct BudgetStatus {
 pub struct ByRank {
     /// Readers and operators.
     pub people: u64,
-    /// Held packages somebody just read.
+    /// Held packages that people here read.
     pub popular: u64,
     /// What the changes feed named.
     pub feed: u64,
@@ -209,7 +209,7 @@ fn check(block: &Block, now: i64, urgency: Urgency, most: u64) -> Result<(), Ups
 fn place(urgency: Urgency) -> usize {
     match urgency {
         Urgency::Person => 0,
-        Urgency::Popular => 1,
+        Urgency::Popular | Urgency::PopularLater => 1,
         Urgency::Feed => 2,
         Urgency::Sweep => 3,
     }

@@ -302,7 +302,7 @@ pub async fn admin(app: &App, request: &HttpRequest) -> Result<By, ApiError> {
 
 type Known = (RegistryRow, Option<FeedRow>);
 
-/// Every registry of the table with its feed.
+/// Every registry of the table with its feed, and `default`, without an address while it has no row.
 fn stored(rows: &mut AnyConnection) -> Result<Vec<Known>, StoreError> {
     let mut feeds = feeds::list(rows)?;
     let with_feed = |row: RegistryRow| {
@@ -310,7 +310,11 @@ fn stored(rows: &mut AnyConnection) -> Result<Vec<Known>, StoreError> {
         let feed = place.map(|place| feeds.swap_remove(place));
         (row, feed)
     };
-    Ok(registries::list(rows)?.into_iter().map(with_feed).collect())
+    let mut all = registries::list(rows)?;
+    if !all.iter().any(|row| row.name == DEFAULT) {
+        all.push(RegistryRow::new(DEFAULT, "", "", 0));
+    }
+    Ok(all.into_iter().map(with_feed).collect())
 }
 
 /// `default` and `self` are there, whether they have a row or not.
@@ -319,11 +323,13 @@ fn presets_first(
     request: &HttpRequest,
     stored: Vec<Known>,
 ) -> Result<Vec<Known>, ApiError> {
-    let (mut all, others): (Vec<_>, Vec<_>) =
+    let (default, others): (Vec<_>, Vec<_>) =
         stored.into_iter().partition(|(row, _)| row.name == DEFAULT);
-    if all.is_empty() {
-        all.push((default_of_settings(app), None));
-    }
+    let addressed = |(row, feed): Known| match row.host.as_str() {
+        "" => (default_of_settings(app), feed),
+        _ => (row, feed),
+    };
+    let mut all: Vec<_> = default.into_iter().map(addressed).collect();
     all.push((self_of(app, request)?, None));
     all.extend(others);
     Ok(all)
@@ -349,13 +355,13 @@ async fn find(app: &App, request: &HttpRequest, id: &str) -> Result<Known, ApiEr
     }
     let asked = id.to_owned();
     let read = move |rows: &mut AnyConnection| {
-        let Some(row) = registries::find_by_name_or_id(rows, &asked)? else { return Ok(None) };
-        let feed = feeds::find(rows, &row.name)?;
-        Ok(Some((row, feed)))
+        let row = registries::find_by_name_or_id(rows, &asked)?;
+        let feed = feeds::find(rows, row.as_ref().map_or(&asked, |row| &row.name))?;
+        Ok((row, feed))
     };
     match app.engine.store().read(read).await? {
-        Some(known) => Ok(known),
-        None if id == DEFAULT => Ok((default_of_settings(app), None)),
-        None => Err(ApiError::not_found("registry")),
+        (Some(row), feed) => Ok((row, feed)),
+        (None, feed) if id == DEFAULT => Ok((default_of_settings(app), feed)),
+        (None, _) => Err(ApiError::not_found("registry")),
     }
 }

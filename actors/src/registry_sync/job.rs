@@ -8,6 +8,7 @@ use store::{Keeping, TaskState, Validators};
 use super::settle::{JobError, JobResult};
 use super::sync::Sync;
 use super::{JobDeps, lines};
+use crate::clock::now_ms;
 use crate::committer::CommitError;
 use crate::events::SyncSummary;
 use crate::known::Known;

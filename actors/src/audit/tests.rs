@@ -21,6 +21,8 @@ fn feed(epoch: i64) -> FeedRow {
         caught_up_at_ms: 0,
         recheck_after: None,
         alarm: None,
+        paused_by: None,
+        paused_at_ms: None,
     }
 }
 

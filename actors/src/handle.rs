@@ -13,7 +13,7 @@ use store::blobs::BlobLocation;
 use store::blocks;
 use store::packages;
 use store::tasks::{self, NewTask, TaskOptions, TaskRow};
-use store::{Committed, Keeping, PackageChange, Store, StoreError, TaskFailure, TaskId, WriteFn};
+use store::{Committed, Keeping, PackageChange, Store, StoreError, TaskId, WriteFn};
 use tokio::sync::{broadcast, oneshot};
 
 use crate::attestations;
@@ -141,8 +141,7 @@ impl EngineHandle {
         let cancelled = sent.map_err(|_| EngineError::Busy)??;
         if cancelled && let Some(row) = self.store().read(move |c| tasks::find(c, id)).await? {
             let summary = SyncSummary::default();
-            let TaskRow { id, name, state, error, .. } = row;
-            let failure = Some(TaskFailure::Other);
+            let TaskRow { id, name, state, error, failure, .. } = row;
             let ended = EngineEvent::TaskEnded { id, name, state, error, failure, summary };
             let _ = self.shared.parts.events.send(ended);
         }

@@ -29,6 +29,7 @@ impl From<TaskRow> for TaskAnswer {
             priority: row.priority,
             attempts: row.attempts,
             error: row.error,
+            failure: row.failure,
             author: row.author,
             created_at_ms: row.created_at_ms,
             updated_at_ms: row.updated_at_ms,

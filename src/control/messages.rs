@@ -11,7 +11,7 @@ use actors::EngineEvent;
 use actors::upstream::check::Finding;
 use serde::{Deserialize, Serialize};
 use store::completeness::{Gap, Why};
-use store::{TaskId, TaskState};
+use store::{TaskFailure, TaskId, TaskState};
 
 /// Path under which the control socket answers.
 pub const PREFIX: &str = "/-/espejo/v1";
@@ -110,6 +110,9 @@ pub struct TaskAnswer {
     pub attempts: i32,
     /// Why it failed, or why it waits for another try.
     pub error: Option<String>,
+    /// What kind of failure ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<TaskFailure>,
     /// Who asked for it.
     pub author: Option<String>,
     /// When it was created, unix milliseconds.

@@ -5,6 +5,7 @@
 
 use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
+use actors::{EngineError, EngineHandle};
 use store::TaskId;
 use store::tasks::{self, TaskRow};
 
@@ -60,34 +61,36 @@ pub async fn get_task(
 ///
 /// # Errors
 /// 401, 403 for others than admins and the one who asked, 404, 409 when it has ended.
-pub async fn cancel_task(
-    app: Data<App>,
-    caller: Caller,
-    id: Path<String>,
-    request: HttpRequest,
-    payload: Payload,
-) -> Result<HttpResponse, ApiError> {
-    drain(&request, payload, app.settings.max_body_bytes).await?;
-    let id = own_task(&app, &caller, &id, &request).await?;
-    let done = app.engine.cancel(id).await?;
-    changed(&app, id, done, "only waiting and running tasks can be cancelled").await
+pub async fn cancel_task(asked: Asked) -> Result<HttpResponse, ApiError> {
+    let rule = "only waiting and running tasks can be cancelled";
+    change(asked, rule, |engine, id| async move { engine.cancel(id).await }).await
 }
 
 /// Lets a failed task start over, in front of everything that nobody waits for.
 ///
 /// # Errors
 /// 401, 403 for others than admins and the one who asked, 404, 409 when it has not ended.
-pub async fn retry_task(
-    app: Data<App>,
-    caller: Caller,
-    id: Path<String>,
-    request: HttpRequest,
-    payload: Payload,
+pub async fn retry_task(asked: Asked) -> Result<HttpResponse, ApiError> {
+    let rule = "only tasks that ended can be retried";
+    change(asked, rule, |engine, id| async move { engine.retry(id).await }).await
+}
+
+/// All of a request to change a task.
+type Asked = (Data<App>, Caller, Path<String>, HttpRequest, Payload);
+
+async fn change<F: Future<Output = Result<bool, EngineError>>>(
+    (app, caller, id, request, payload): Asked,
+    rule: &str,
+    change: impl FnOnce(EngineHandle, TaskId) -> F,
 ) -> Result<HttpResponse, ApiError> {
     drain(&request, payload, app.settings.max_body_bytes).await?;
     let id = own_task(&app, &caller, &id, &request).await?;
-    let done = app.engine.retry(id).await?;
-    changed(&app, id, done, "only tasks that ended can be retried").await
+    let is_changed = change(app.engine.clone(), id).await?;
+    let (row, _) = known(&app, &id.to_string()).await?;
+    if is_changed {
+        return Ok(json_answer(&Created::of(&row)));
+    }
+    Err(ApiError::Conflict(format!("task {id} is in state {}; {rule}", row.state)))
 }
 
 fn shown(row: TaskRow, caller: &Caller) -> TaskAnswer {
@@ -112,12 +115,4 @@ async fn own_task(
         return Ok(row.id);
     }
     Err(ApiError::Forbidden("Not allow to access".to_owned()))
-}
-
-async fn changed(app: &App, id: TaskId, done: bool, rule: &str) -> Result<HttpResponse, ApiError> {
-    let (row, _) = known(app, &id.to_string()).await?;
-    if done {
-        return Ok(json_answer(&Created::of(&row)));
-    }
-    Err(ApiError::Conflict(format!("task {id} is in state {}; {rule}", row.state)))
 }

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::blobs::BlobLocation;
-use crate::states::{DocumentEncoding, Keeping, PackageStatus, TaskState, VersionState};
+use crate::states::{
+    DocumentEncoding, Keeping, PackageStatus, TaskFailure, TaskState, VersionState,
+};
 use crate::versions::VersionRow;
 use crate::{AnyConnection, StoreError, registries};
 
@@ -242,6 +244,8 @@ pub struct TaskEnd {
     pub state: TaskState,
     /// What went wrong.
     pub error: Option<String>,
+    /// What kind of failure that is; none when the task succeeded.
+    pub failure: Option<TaskFailure>,
     /// The last lines of its log.
     pub log: String,
 }

@@ -100,6 +100,7 @@ diesel::table! {
         not_before_ms -> BigInt,
         leased_by -> Nullable<Text>,
         lease_until_ms -> Nullable<BigInt>,
+        failure -> Nullable<Text>,
     }
 }
 
@@ -322,7 +323,18 @@ diesel::allow_tables_to_appear_in_same_query!(
     sweeps,
     scopes,
     audit_log,
+    totals,
 );
+
+diesel::table! {
+    totals (shard) {
+        shard -> BigInt,
+        packages -> BigInt,
+        versions -> BigInt,
+        held -> BigInt,
+        bytes -> BigInt,
+    }
+}
 
 diesel::table! {
     reconciliations (registry) {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use actix::Recipient;
 use futures_util::FutureExt;
 use store::tasks::TaskRow;
-use store::{Store, TaskId};
+use store::{Store, TaskFailure, TaskId};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, broadcast};
 use tokio::task::AbortHandle;
@@ -118,7 +118,8 @@ impl JobDeps {
     async fn job_panicked(&self, id: TaskId, text: &str) -> JobEnd {
         tracing::error!(task.id = %id, panic = text, "a sync job panicked");
         self.panicked.fetch_add(1, Ordering::Relaxed);
-        settle::fail(self, id, format!("the sync job panicked: {text}"), String::new()).await;
+        let failed = (format!("the sync job panicked: {text}"), TaskFailure::Other);
+        settle::fail(self, id, failed, String::new()).await;
         JobEnd::Failed
     }
 }

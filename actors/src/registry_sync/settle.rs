@@ -208,8 +208,9 @@ async fn settle(
         return later(deps, task, log, now_ms().saturating_add(wait_ms), error, summary).await;
     }
     log.line("❌", format_args!("❌❌❌❌❌ {}: {text} ❌❌❌❌❌", task.name));
-    fail(deps, task.id, text.clone(), log.take()).await;
-    ended(deps, task, TaskState::Error, Some((text, error.failure())), summary);
+    let failed = (text, error.failure());
+    fail(deps, task.id, failed.clone(), log.take()).await;
+    ended(deps, task, TaskState::Error, Some(failed), summary);
     JobEnd::Failed
 }
 
@@ -231,8 +232,14 @@ async fn later(
 }
 
 /// Ends a task as failed.
-pub async fn fail(deps: &JobDeps, id: TaskId, error: String, log: String) {
-    let end = TaskEnd { id, state: TaskState::Error, error: Some(error), log };
+pub async fn fail(
+    deps: &JobDeps,
+    id: TaskId,
+    (error, failure): (String, TaskFailure),
+    log: String,
+) {
+    let state = TaskState::Error;
+    let end = TaskEnd { id, state, error: Some(error), failure: Some(failure), log };
     let _ = deps.settle.send(SettleTask::End(end)).await;
 }
 

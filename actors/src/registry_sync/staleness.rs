@@ -134,6 +134,7 @@ mod tests {
             options: TaskOptions { target, ..TaskOptions::default() },
             attempts: 1,
             error: None,
+            failure: None,
             author: None,
             author_ip: None,
             created_at_ms: 0,

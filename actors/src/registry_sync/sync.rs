@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use store::tasks::TaskRow;
-use store::{Committed, PackageChange, TaskEnd, TaskState};
+use store::{Committed, PackageChange, TaskEnd, TaskFailure, TaskState};
 
 use super::JobDeps;
 use super::job::Synced;
@@ -100,6 +100,7 @@ impl Sync<'_> {
             id: self.task.id,
             state,
             error: error.map(str::to_owned),
+            failure: failed_whole.then_some(TaskFailure::Other),
             log: log.clone(),
         });
         let sent = self.deps.commit.send(Commit { change }).await;

@@ -238,22 +238,22 @@ impl<'a> Run<'a> {
         if self.dependencies {
             for task in self.mirror.dependencies_since(self.since_ms).await? {
                 self.tracker.follow(task.id, &task.name, task.state);
-                self.row(task.id, task.state, task.error);
+                self.row(&task);
             }
         }
         let table = self.mirror.tasks();
         for id in self.tracker.open_ids().into_iter().take(most) {
             if let Some(task) = table.find(id).await? {
-                self.row(task.id, task.state, task.error);
+                self.row(&task);
             }
         }
         Ok(())
     }
 
-    fn row(&mut self, id: store::TaskId, state: store::TaskState, error: Option<String>) {
+    fn row(&mut self, row: &TaskAnswer) {
         let took = self.started.elapsed();
-        if let Some(task) = self.tracker.row(id, state, error) {
-            self.progress.changed(id, task, took);
+        if let Some(task) = self.tracker.row(row) {
+            self.progress.changed(row.id, task, took);
         }
     }
 

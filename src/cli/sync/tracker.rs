@@ -7,6 +7,7 @@ use serde::Serialize;
 use store::{TaskFailure, TaskId, TaskState};
 
 use crate::cli::{exit::Exit, problem::Problem, text};
+use crate::control::messages::TaskAnswer;
 
 /// A task as this command sees it.
 #[derive(Debug, Clone)]
@@ -23,7 +24,7 @@ pub struct Tracked {
     pub bytes: u64,
     /// Why it failed or waits.
     pub error: Option<String>,
-    /// What kind of failure that is, once its event was seen.
+    /// What kind of failure that is.
     pub failure: Option<TaskFailure>,
     /// What it did, once it ended and its event was seen.
     pub summary: SyncSummary,
@@ -46,12 +47,8 @@ impl Tracked {
     /// Whether nothing more will happen to it.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        is_over(self.state)
+        matches!(self.state, TaskState::Success | TaskState::Error)
     }
-}
-
-fn is_over(state: TaskState) -> bool {
-    matches!(state, TaskState::Success | TaskState::Error)
 }
 
 /// All tasks of one `sync`.
@@ -97,18 +94,19 @@ impl Tracker {
     /// Takes in what a row of the database says; it never undoes what an event said.
     ///
     /// Answers the task when this is how it ended.
-    pub fn row(&mut self, id: TaskId, state: TaskState, error: Option<String>) -> Option<&Tracked> {
-        let task = self.tasks.get_mut(&id)?;
+    pub fn row(&mut self, row: &TaskAnswer) -> Option<&Tracked> {
+        let task = self.tasks.get_mut(&row.id)?;
         if task.is_over() {
             return None;
         }
-        task.state = state;
-        task.error = error;
-        if !is_over(state) {
+        task.state = row.state;
+        task.error.clone_from(&row.error);
+        task.failure = row.failure;
+        if !task.is_over() {
             return None;
         }
         self.open -= 1;
-        self.tasks.get(&id)
+        self.tasks.get(&row.id)
     }
 
     /// Takes in an event; answers the task of ours that it changed.
@@ -341,6 +339,38 @@ mod tests {
         }
     }
 
+    fn row(number: u128, state: TaskState, failure: Option<TaskFailure>) -> TaskAnswer {
+        TaskAnswer {
+            id: id(number),
+            name: name(number),
+            registry: "default".to_owned(),
+            state,
+            priority: 0,
+            attempts: 1,
+            error: failure.map(|_| "why".to_owned()),
+            failure,
+            author: None,
+            created_at_ms: 0,
+            updated_at_ms: 0,
+            not_before_ms: 0,
+            place: None,
+        }
+    }
+
+    #[test]
+    fn a_missed_event_changes_no_exit_code() {
+        for (failure, exit) in [
+            (TaskFailure::NotFound, Exit::NotFound),
+            (TaskFailure::Unreachable, Exit::Unreachable),
+            (TaskFailure::Other, Exit::Failed),
+        ] {
+            let mut tracker = Tracker::default();
+            tracker.follow(id(1), &name(1), TaskState::Waiting);
+            assert!(tracker.row(&row(1, TaskState::Error, Some(failure))).is_some());
+            assert_eq!(tracker.exit(), exit);
+        }
+    }
+
     #[test]
     fn events_and_rows_end_a_task_once() {
         let mut tracker = Tracker::default();
@@ -348,10 +378,10 @@ mod tests {
         tracker.follow(id(2), &name(2), TaskState::Waiting);
         assert_eq!(tracker.open(), 2);
         tracker.event(&ended(1, TaskState::Success, None));
-        assert!(tracker.row(id(1), TaskState::Processing, None).is_none());
+        assert!(tracker.row(&row(1, TaskState::Processing, None)).is_none());
         tracker.event(&ended(1, TaskState::Success, None));
         assert_eq!(tracker.open(), 1);
-        assert!(tracker.row(id(2), TaskState::Success, None).is_some());
+        assert!(tracker.row(&row(2, TaskState::Success, None)).is_some());
         assert_eq!((tracker.open(), tracker.exit()), (0, Exit::Done));
         let totals = tracker.totals();
         assert_eq!((totals.packages, totals.synced, totals.versions_new), (2, 2, 61));

@@ -19,7 +19,7 @@ pub(super) const WAITING_FOR_MERGE: RowsStatement = RowsStatement {
     columns: 2,
     tail: ") SELECT id, tasks.name, tasks.registry, state, priority, options, attempts, error, \
            author, author_ip, created_at_ms, updated_at_ms, not_before_ms, leased_by, \
-           lease_until_ms FROM wanted CROSS JOIN tasks ON tasks.registry = wanted.registry \
+           lease_until_ms, failure FROM wanted CROSS JOIN tasks ON tasks.registry = wanted.registry \
            AND tasks.name = wanted.name WHERE tasks.state = 'waiting'",
 };
 
@@ -45,7 +45,8 @@ pub(super) const CLAIM_TASKS: RowsStatement = RowsStatement {
            UNION ALL SELECT id, priority FROM expired) AS found \
            ORDER BY priority, id LIMIT (SELECT wanted FROM input)) \
            RETURNING id, name, registry, state, priority, options, attempts, error, author, \
-           author_ip, created_at_ms, updated_at_ms, not_before_ms, leased_by, lease_until_ms",
+           author_ip, created_at_ms, updated_at_ms, not_before_ms, leased_by, \
+           lease_until_ms, failure",
 };
 
 pub(super) const CLAIM_THESE: RowsStatement = RowsStatement {
@@ -58,7 +59,8 @@ pub(super) const CLAIM_THESE: RowsStatement = RowsStatement {
            AND NOT EXISTS (SELECT 1 FROM tasks AS other WHERE other.registry = tasks.registry \
            AND other.name = tasks.name AND other.state = 'processing') \
            RETURNING id, name, registry, state, priority, options, attempts, error, author, \
-           author_ip, created_at_ms, updated_at_ms, not_before_ms, leased_by, lease_until_ms",
+           author_ip, created_at_ms, updated_at_ms, not_before_ms, leased_by, \
+           lease_until_ms, failure",
 };
 
 pub(super) const RENEW_TASKS: RowsStatement = RowsStatement {

@@ -80,6 +80,7 @@ fn a_later_round_tries_failures_again_and_forgets_what_upstream_dropped() {
             id: claimed[0].id,
             state: crate::TaskState::Error,
             error: Some("it is broken".into()),
+            failure: None,
             log: String::new(),
         };
         test.write(|c| tasks::finish(c, &end));

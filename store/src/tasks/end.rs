@@ -10,12 +10,13 @@ use super::row::{TaskRow, without_nul};
 use crate::change::{TaskEnd, TaskId};
 use crate::dialect::{self, RowsStatement, Value};
 use crate::schema::{task_logs, tasks};
-use crate::{AnyConnection, StoreError, TaskState, missing_names};
+use crate::{AnyConnection, StoreError, TaskFailure, TaskState, missing_names};
 
 const FINISH: RowsStatement = RowsStatement {
     head: "UPDATE tasks SET state = ended.column2, error = ended.column3, \
-           updated_at_ms = ended.column4, leased_by = NULL, lease_until_ms = NULL FROM (VALUES ",
-    columns: 4,
+           updated_at_ms = ended.column4, failure = ended.column5, leased_by = NULL, \
+           lease_until_ms = NULL FROM (VALUES ",
+    columns: 5,
     tail: ") AS ended WHERE tasks.id = ended.column1 AND tasks.state = 'processing'",
 };
 
@@ -45,6 +46,7 @@ pub(crate) fn finish_many(
             Value::Text(end.state.as_str()),
             Value::OptionalText(error.as_deref()),
             Value::BigInt(now),
+            Value::OptionalText(end.failure.map(TaskFailure::as_str)),
         ]
     });
     FINISH.execute(connection, &values.collect::<Vec<_>>())?;
@@ -129,6 +131,7 @@ fn wait_again(
         .set((
             tasks::state.eq(TaskState::Waiting.as_str()),
             tasks::error.eq(again.error.as_deref().map(without_nul).as_deref()),
+            tasks::failure.eq(None::<&str>),
             tasks::priority.eq(row.priority),
             tasks::attempts.eq(again.attempts.max(0)),
             tasks::not_before_ms.eq(again.not_before_ms),
@@ -175,6 +178,7 @@ fn end_as_error(connection: &mut AnyConnection, id: TaskId, error: &str) -> Resu
         .set((
             tasks::state.eq(TaskState::Error.as_str()),
             tasks::error.eq(without_nul(error).as_ref()),
+            tasks::failure.eq(TaskFailure::Other.as_str()),
             tasks::updated_at_ms.eq(now),
             tasks::leased_by.eq(None::<String>),
             tasks::lease_until_ms.eq(None::<i64>),

@@ -175,6 +175,7 @@ fn new_row(task: NewTask, now: i64) -> TaskRow {
         options: task.options,
         attempts: 0,
         error: None,
+        failure: None,
         author: task.author,
         author_ip: task.author_ip,
         created_at_ms: now,

@@ -9,7 +9,7 @@ use crate::StoreError;
 use crate::change::TaskId;
 use crate::packages::package_name;
 use crate::schema::tasks;
-use crate::states::{Keeping, TaskState};
+use crate::states::{Keeping, TaskFailure, TaskState};
 
 /// A task to be queued.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -189,6 +189,8 @@ pub struct TaskRow {
     pub attempts: i32,
     /// Why it failed, or failed last.
     pub error: Option<String>,
+    /// What kind of failure ended it; none while it may still succeed.
+    pub failure: Option<TaskFailure>,
     /// User who asked.
     pub author: Option<String>,
     /// Address the user asked from.
@@ -221,6 +223,7 @@ pub(super) struct RawTask {
     not_before_ms: i64,
     _leased_by: Option<String>,
     _lease_until_ms: Option<i64>,
+    failure: Option<String>,
 }
 
 pub(super) fn row(raw: RawTask) -> Result<TaskRow, StoreError> {
@@ -236,6 +239,7 @@ pub(super) fn row(raw: RawTask) -> Result<TaskRow, StoreError> {
         options,
         attempts: raw.attempts,
         error: raw.error,
+        failure: raw.failure.as_deref().map(TaskFailure::from_text).transpose()?,
         author: raw.author,
         author_ip: raw.author_ip,
         created_at_ms: raw.created_at_ms,

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::*;
 use crate::testing::{TestStore, on_each_database, package};
-use crate::{Keeping, TaskEnd, TaskId, TaskState};
+use crate::{Keeping, TaskEnd, TaskFailure, TaskId, TaskState};
 
 const MINUTE: i64 = 60_000;
 /// A lease that has run out when it is given.
@@ -167,8 +167,13 @@ fn a_request_during_processing_makes_a_new_task_that_waits_for_its_end() {
         assert_ne!(second.id, first.id);
         assert_eq!(enqueue_one(test, task("p", 0)).id, second.id);
         assert!(claim_names(test, "two", 10, MINUTE).is_empty(), "one worker for a package");
-        let end =
-            TaskEnd { id: first.id, state: TaskState::Success, error: None, log: String::new() };
+        let end = TaskEnd {
+            id: first.id,
+            state: TaskState::Success,
+            error: None,
+            failure: None,
+            log: String::new(),
+        };
         test.write(|c| finish(c, &end));
         assert_eq!(claim_names(test, "two", 10, MINUTE), ["p"]);
         assert_eq!(find_one(test, second.id).state, TaskState::Processing);
@@ -317,7 +322,13 @@ fn cancel_and_retry() {
         assert!(test.write(|c| retry(c, id)));
         assert_eq!(claim_names(test, "one", 1, MINUTE), ["p"]);
         assert!(test.write(|c| cancel(c, id)), "also while being processed");
-        let end = TaskEnd { id, state: TaskState::Success, error: None, log: String::new() };
+        let end = TaskEnd {
+            id,
+            state: TaskState::Success,
+            error: None,
+            failure: None,
+            log: String::new(),
+        };
         test.write(|c| finish(c, &end));
         assert_eq!(find_one(test, id).state, TaskState::Error, "a late end changes nothing");
     });
@@ -332,7 +343,13 @@ fn logs_come_back_in_order() {
         test.write(|c| append_log(c, id, "one\n"));
         test.write(|c| append_log(c, id, ""));
         test.write(|c| append_log(c, id, "two\n"));
-        let end = TaskEnd { id, state: TaskState::Success, error: None, log: "end\n".into() };
+        let end = TaskEnd {
+            id,
+            state: TaskState::Success,
+            error: None,
+            failure: None,
+            log: "end\n".into(),
+        };
         test.write(|c| finish(c, &end));
         assert_eq!(test.read(|c| log(c, id)).as_deref(), Some("one\ntwo\nend\n"));
         let pieces = test.read(|c| log_from(c, id, 0, 2));
@@ -346,6 +363,29 @@ fn logs_come_back_in_order() {
 }
 
 #[test]
+fn the_kind_of_a_failure_stays_until_the_task_waits_again() {
+    on_each_database(|test| {
+        let id = enqueue_one(test, task("p", 0)).id;
+        for kind in [TaskFailure::NotFound, TaskFailure::Unreachable, TaskFailure::Other] {
+            claim_names(test, "one", 1, MINUTE);
+            let end = TaskEnd {
+                id,
+                state: TaskState::Error,
+                error: Some("why".into()),
+                failure: Some(kind),
+                log: String::new(),
+            };
+            test.write(|c| finish(c, &end));
+            assert_eq!(find_one(test, id).failure, Some(kind));
+            assert!(test.write(|c| retry(c, id)));
+            assert_eq!(find_one(test, id).failure, None);
+        }
+        assert!(test.write(|c| cancel(c, id)));
+        assert_eq!(find_one(test, id).failure, Some(TaskFailure::Other));
+    });
+}
+
+#[test]
 fn lists_counts_and_cleaning_up() {
     on_each_database(|test| {
         let ids: Vec<_> = ["a", "b", "c", "d"]
@@ -354,7 +394,7 @@ fn lists_counts_and_cleaning_up() {
             .collect();
         claim_names(test, "one", 3, MINUTE);
         for (id, state) in [(ids[0], TaskState::Success), (ids[1], TaskState::Error)] {
-            let end = TaskEnd { id, state, error: None, log: "log\n".into() };
+            let end = TaskEnd { id, state, error: None, failure: None, log: "log\n".into() };
             test.write(|c| finish(c, &end));
         }
         let counts = test.read(counts);

@@ -78,5 +78,5 @@ fn queued(test: &TestStore, name: &str) -> TaskId {
 }
 
 fn ended(id: TaskId, log: &str) -> TaskEnd {
-    TaskEnd { id, state: TaskState::Success, error: None, log: log.into() }
+    TaskEnd { id, state: TaskState::Success, error: None, failure: None, log: log.into() }
 }

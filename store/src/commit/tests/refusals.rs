@@ -139,6 +139,7 @@ fn a_log_with_nul_is_still_a_log() {
             id: task,
             state: TaskState::Error,
             error: Some("bad \0 byte".into()),
+            failure: None,
             log: "line\0\n".into(),
         });
         test.commit(change).unwrap();

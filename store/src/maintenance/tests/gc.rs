@@ -109,6 +109,7 @@ fn finished_tasks_go_when_they_are_old() {
             id,
             state: crate::TaskState::Success,
             error: None,
+            failure: None,
             log: "done".into(),
         };
         mirror.write(move |c| tasks::claim(c, "default", "worker", 1, 60_000));

@@ -35,7 +35,6 @@ use crate::error::ApiError;
 use crate::extract::request_id::RequestIds;
 use crate::rate_limits::PerMinute;
 use crate::registries::Rules;
-use crate::views::home::Counts;
 
 /// How the server is to serve; filled by the command line from the configuration.
 #[derive(Debug, Clone)]
@@ -90,6 +89,8 @@ pub struct ServeSettings {
     pub control_socket: Option<PathBuf>,
     /// A log line per request, `log.access = all`.
     pub log_access: bool,
+    /// Silence after which a stream of a log says that it is still there, 15 s.
+    pub log_heartbeat: Duration,
     /// Threads that serve; one per core is right.
     pub workers: usize,
     /// Whether SIGTERM and SIGINT stop the server; tests stop it by handle.
@@ -126,6 +127,7 @@ impl Default for ServeSettings {
             ops_listen: None,
             control_socket: None,
             log_access: false,
+            log_heartbeat: Duration::from_secs(15),
             workers: 2,
             handle_signals: false,
             stop_grace: Duration::from_secs(25),
@@ -182,7 +184,7 @@ const WHOLE_READS_KIB: usize = 64 << 10;
 /// How many answers "no such version" are remembered.
 const REMEMBERED_MISSES: u64 = 10_000;
 
-/// Counting reads whole tables.
+/// Counting tasks reads the whole queue.
 const COUNT_AGAIN: Duration = Duration::from_secs(5);
 
 /// What every handler may use.
@@ -219,8 +221,6 @@ pub struct App {
     pub missed: Cache<(PackageName, String), ()>,
     /// How the queue is, counted again after some seconds.
     pub task_counts: Cache<(), TaskCounts>,
-    /// The totals shown to programs, counted again after some seconds.
-    pub counts: Cache<(), Arc<Counts>>,
     /// Ids of requests.
     pub request_ids: RequestIds,
     /// Counters of all workers.
@@ -275,7 +275,6 @@ impl App {
                 .time_to_live(settings.negative_for)
                 .build(),
             task_counts: Cache::builder().max_capacity(1).time_to_live(COUNT_AGAIN).build(),
-            counts: Cache::builder().max_capacity(1).time_to_live(COUNT_AGAIN).build(),
             request_ids: RequestIds::new(),
             counters: Counters::default(),
             started: Instant::now(),

@@ -2,20 +2,20 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
-use store::changes;
+use store::{changes, packages};
 
 use super::messages::{DoneAnswer, ServingCounts, StatusAnswer, StoreCounts};
 use crate::app::App;
 use crate::error::ApiError;
-use crate::handlers::home;
 
 /// `GET status`.
 ///
 /// # Errors
 /// When the store cannot be read or the engine does not answer.
 pub async fn get_status(app: Data<App>) -> Result<Json<StatusAnswer>, ApiError> {
-    let last_seq = app.engine.store().read(changes::last_seq).await?;
-    let totals = home::counts(&app).await?.totals;
+    let read =
+        app.engine.store().read(|rows| Ok((changes::last_seq(rows)?, packages::totals(rows)?)));
+    let (last_seq, totals) = read.await?;
     Ok(Json(StatusAnswer {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),

@@ -6,15 +6,6 @@ use store::packages::Totals;
 
 use crate::app::App;
 
-/// Totals and when they were counted.
-#[derive(Debug, Clone, Copy)]
-pub struct Counts {
-    /// The totals.
-    pub totals: Totals,
-    /// Unix milliseconds.
-    pub at_ms: i64,
-}
-
 /// See the wire contract, "Home, ping, misc".
 #[derive(Debug, Serialize)]
 pub struct Home<'a> {
@@ -43,25 +34,26 @@ struct UpstreamRegistry<'a> {
 impl<'a> Home<'a> {
     /// Puts the answer together.
     #[must_use]
-    pub fn new(app: &'a App, counts: Counts, seq: i64, last: Option<&'a str>) -> Self {
+    pub fn new(app: &'a App, totals: Totals, seq: i64, last: Option<&'a str>) -> Self {
         let upstream = app.settings.upstream_url.as_ref().map(url::Url::as_str);
         let registry =
             |source_registry| UpstreamRegistry { registry_name: DEFAULT_REGISTRY, source_registry };
+        let now_ms = actors::clock::now_ms();
         let uptime_ms = i64::try_from(app.started.elapsed().as_millis()).unwrap_or(0);
         Self {
             db_name: "registry",
             last_package: last.unwrap_or(""),
-            doc_count: counts.totals.packages,
-            doc_version_count: counts.totals.versions,
+            doc_count: totals.packages,
+            doc_version_count: totals.versions,
             update_seq: seq,
             sync_model: app.settings.sync_mode.as_str(),
-            instance_start_time: actors::clock::now_ms().saturating_sub(uptime_ms),
+            instance_start_time: now_ms.saturating_sub(uptime_ms),
             node_version: "none",
             egg_version: "none",
             app_version: env!("CARGO_PKG_VERSION"),
             engine: "espejo",
             source_registry: upstream.unwrap_or(""),
-            cache_time: counts.at_ms,
+            cache_time: now_ms,
             upstream_registries: upstream.map(registry).into_iter().collect(),
         }
     }

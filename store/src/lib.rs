@@ -38,6 +38,7 @@ pub mod dist_tags;
 pub mod epochs;
 mod error;
 pub mod feeds;
+mod home;
 pub mod kept_answers;
 pub mod lock;
 pub mod maintenance;
@@ -45,6 +46,8 @@ mod migrations;
 pub mod missing_names;
 pub mod ownership;
 pub mod packages;
+#[cfg(test)]
+mod plans;
 pub mod reconciliations;
 pub mod registries;
 pub mod registry_keys;
@@ -139,6 +142,9 @@ impl Store {
         migrations::migrate_blocking(&opener)?;
         let readers = connection::reader_pool(&opener);
         let states = segments::all(&mut *get(&readers)?)?;
+        if let BlobSettings::Local { folder, .. } = &settings.blobs {
+            home::bind_blocking(&opener, folder)?;
+        }
         let blobs = blobs::open_blocking(&settings.blobs, &states)?;
         let permits = usize::try_from(readers.max_size()).unwrap_or(1);
         Ok(Self(Arc::new(Inner {

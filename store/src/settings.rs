@@ -12,6 +12,12 @@ const UPSERT: RowsStatement = RowsStatement {
     tail: " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
 };
 
+const INSERT: RowsStatement = RowsStatement {
+    head: "INSERT INTO settings (key, value) VALUES ",
+    columns: 2,
+    tail: " ON CONFLICT (key) DO NOTHING",
+};
+
 /// The value of a key.
 ///
 /// # Errors
@@ -27,6 +33,19 @@ pub fn find(connection: &mut AnyConnection, key: &str) -> Result<Option<String>,
 /// Those of the database.
 pub fn set(connection: &mut AnyConnection, key: &str, value: &str) -> Result<(), StoreError> {
     UPSERT.execute(connection, &[Value::Text(key), Value::Text(value)])?;
+    Ok(())
+}
+
+/// Sets the value of a key that has none (a write).
+///
+/// # Errors
+/// Those of the database.
+pub(crate) fn keep_first(
+    connection: &mut AnyConnection,
+    key: &str,
+    value: &str,
+) -> Result<(), StoreError> {
+    INSERT.execute(connection, &[Value::Text(key), Value::Text(value)])?;
     Ok(())
 }
 

@@ -23,6 +23,7 @@ fn feed(epoch: i64) -> FeedRow {
         alarm: None,
         paused_by: None,
         paused_at_ms: None,
+        held_by: None,
     }
 }
 

@@ -4,9 +4,9 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use diesel::prelude::*;
-use diesel::sql_types::Text;
 
 use super::{NewChange, append, count_names, last_seq, names_from, since};
+use crate::plans::plan;
 use crate::testing::{TestStore, bare_change, on_each_database, remote};
 use crate::{AnyConnection, PackageStatus};
 
@@ -154,33 +154,6 @@ fn wait_until_somebody_waits(test: &TestStore) {
         }
         std::thread::yield_now();
     }
-}
-
-/// How the database means to answer, a step a line.
-fn plan(connection: &mut AnyConnection, query: &str) -> String {
-    #[derive(QueryableByName)]
-    struct Step {
-        #[diesel(sql_type = Text)]
-        detail: String,
-    }
-    #[derive(QueryableByName)]
-    struct PgStep {
-        #[diesel(sql_type = Text, column_name = "QUERY PLAN")]
-        detail: String,
-    }
-    let steps: Vec<String> = match connection {
-        AnyConnection::Sqlite(_) => {
-            let steps = diesel::sql_query(format!("EXPLAIN QUERY PLAN {query}"));
-            let steps = steps.load::<Step>(connection).unwrap();
-            steps.into_iter().map(|step| step.detail).collect()
-        }
-        AnyConnection::Pg(postgres) => {
-            let steps = diesel::sql_query(format!("EXPLAIN {query}"));
-            let steps = steps.load::<PgStep>(postgres).unwrap();
-            steps.into_iter().map(|step| step.detail).collect()
-        }
-    };
-    steps.join("\n")
 }
 
 #[test]

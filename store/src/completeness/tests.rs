@@ -1,7 +1,10 @@
 //! Numbers and list of what is missing, on both databases.
 
+use diesel::prelude::*;
+
 use super::{Gap, GapCursor, Gaps, Why, count, list};
 use crate::ownership::Ownership;
+use crate::plans::{plan, statements_of};
 use crate::testing::{TestStore, bare_change, on_each_database, remote};
 use crate::{Keeping, PackageStatus, VersionChange, VersionState, missing_names};
 
@@ -41,6 +44,7 @@ fn fill(test: &TestStore) {
         id: task.id,
         state: crate::TaskState::Error,
         error: Some("404".into()),
+        failure: None,
         log: String::new(),
     };
     test.write(|c| crate::tasks::finish(c, &end));
@@ -110,4 +114,90 @@ fn the_list_names_each_gap_once_whatever_its_pages() {
             assert!(bad.parse::<GapCursor>().is_err(), "{bad}");
         }
     });
+}
+
+/// Packages with this many held versions each, one of them now and then not here.
+const PACKAGES: i64 = 20_000;
+
+/// Fills the tables as a mirror has them that lacks little.
+fn fill_large(connection: &mut crate::AnyConnection) -> Result<(), crate::StoreError> {
+    let numbers = format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {PACKAGES})"
+    );
+    let empty = match connection {
+        crate::AnyConnection::Sqlite(_) => "X'00'",
+        crate::AnyConnection::Pg(_) => "'\\x00'::bytea",
+    };
+    let gone = "CASE WHEN n.i % 500 = 0 THEN 1 ELSE NULL END";
+    let state = "CASE WHEN n.i % 100 = 0 THEN 'remote' WHEN n.i % 100 = 1 THEN 'failed' \
+                 WHEN n.i % 100 = 2 THEN 'skipped' ELSE 'held' END";
+    for text in [
+        format!(
+            "INSERT INTO packages (name, registry, keep, status, revision, checked_at_ms, \
+             changed_at_ms) {numbers} SELECT 'p' || i, 'default', 'mirrored', \
+             CASE WHEN i % 500 = 0 THEN 'unpublished' ELSE 'live' END, 1, 1, 1 FROM n"
+        ),
+        format!(
+            "INSERT INTO versions (package_id, version, manifest, tarball_file, state, \
+             removed_at_ms) {numbers} SELECT n.i, v.version, {empty}, 'p.tgz', {state}, {gone} \
+             FROM n CROSS JOIN (SELECT '1.0.0' AS version UNION ALL SELECT '1.1.0') AS v"
+        ),
+        format!(
+            "INSERT INTO missing_names (registry, name, seen_at_ms, queued_at_ms, reason) \
+             {numbers} SELECT 'default', 'm' || i, 1, CASE WHEN i % 2 = 0 THEN 1 END, \
+             CASE WHEN i % 4 = 0 THEN '404' END FROM n WHERE i <= 200"
+        ),
+        "ANALYZE".to_owned(),
+    ] {
+        diesel::sql_query(text).execute(connection)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn neither_numbers_nor_list_walk_through_what_is_here() {
+    on_each_database(|test| {
+        test.write(fill_large);
+        let statements = test.read(|connection| {
+            statements_of(connection, |connection| {
+                let gaps = count(connection)?;
+                assert_eq!((gaps.versions_failed, gaps.names_gone), (400, 40), "{gaps:?}");
+                let mut cursor = GapCursor::default();
+                while let Some(next) = list(connection, None, &cursor, 100)?.next {
+                    cursor = next;
+                }
+                Ok(())
+            })
+        });
+        assert!(statements.len() > 20, "{statements:#?}");
+        for statement in statements {
+            let plan = test.read(|connection| Ok(plan(connection, &statement)));
+            let steps: Vec<&str> = plan.lines().map(str::trim).collect();
+            for (place, step) in steps.iter().enumerate() {
+                let condition = steps.get(place + 1).copied().unwrap_or_default();
+                assert!(is_bounded(step, condition), "{statement}\n{step}\nof\n{plan}");
+            }
+        }
+    });
+}
+
+/// Whether a step of a plan reads the large tables by an index of few rows only, or one package by
+/// its id.
+fn is_bounded(step: &str, next: &str) -> bool {
+    let reads = |table: &str| {
+        [format!(" on {table}"), format!("SCAN {table}"), format!("SEARCH {table}")]
+            .iter()
+            .any(|words| step.contains(words.as_str()))
+    };
+    let by_few = ["versions_not_held", "versions_gone", "packages_not_live"]
+        .iter()
+        .any(|index| step.contains(index));
+    let one_package = step.contains("rowid=?") || next.starts_with("Index Cond: (id = ");
+    // the rows that an index of the steps below has found
+    let of_index = step.contains("Bitmap Heap Scan");
+    match (reads("versions"), reads("packages")) {
+        (false, false) => true,
+        (true, _) => by_few || of_index,
+        (false, true) => by_few || of_index || one_package,
+    }
 }

@@ -43,6 +43,8 @@ pub struct FeedRow {
     pub paused_by: Option<String>,
     /// Since when.
     pub paused_at_ms: Option<i64>,
+    /// The worker that reads the feed, or read it last and died.
+    pub held_by: Option<String>,
 }
 
 /// Who moves a place, and where from. A write by anybody else, or from elsewhere, does nothing.

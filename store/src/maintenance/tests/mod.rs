@@ -4,6 +4,7 @@ mod backup;
 mod compaction;
 mod database;
 mod gc;
+mod totals;
 mod verify;
 
 use std::fs;

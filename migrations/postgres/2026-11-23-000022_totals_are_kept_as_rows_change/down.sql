@@ -1,0 +1,13 @@
+DROP TRIGGER totals_blob_changed ON blobs;
+DROP TRIGGER totals_blob_deleted ON blobs;
+DROP TRIGGER totals_blob_added ON blobs;
+DROP TRIGGER totals_version_changed ON versions;
+DROP TRIGGER totals_version_deleted ON versions;
+DROP TRIGGER totals_version_added ON versions;
+DROP TRIGGER totals_package_deleted ON packages;
+DROP TRIGGER totals_package_added ON packages;
+DROP FUNCTION totals_of_blobs();
+DROP FUNCTION totals_of_versions();
+DROP FUNCTION totals_of_packages();
+DROP FUNCTION add_to_totals(BIGINT, BIGINT, BIGINT, BIGINT);
+DROP TABLE totals;

@@ -1,0 +1,9 @@
+DROP TRIGGER totals_blob_changed;
+DROP TRIGGER totals_blob_deleted;
+DROP TRIGGER totals_blob_added;
+DROP TRIGGER totals_version_changed;
+DROP TRIGGER totals_version_deleted;
+DROP TRIGGER totals_version_added;
+DROP TRIGGER totals_package_deleted;
+DROP TRIGGER totals_package_added;
+DROP TABLE totals;

@@ -16,6 +16,7 @@ mod chain;
 mod changes;
 mod cli;
 mod clients;
+mod cluster;
 mod feed;
 mod harness;
 mod miss;

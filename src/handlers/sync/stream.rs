@@ -26,8 +26,6 @@ use super::log::in_words;
 use crate::app::App;
 use crate::error::ApiError;
 
-/// A stream that says nothing for this long says that it is still there.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a missed wake-up costs at most.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Wake-ups that come faster than this are one.
@@ -122,7 +120,7 @@ impl Reader {
                 return None; // the reader comes back with its position
             }
             let mut look = self.look().await?;
-            if look.events.is_empty() && self.sent.elapsed() >= HEARTBEAT {
+            if look.events.is_empty() && self.sent.elapsed() >= self.app.settings.log_heartbeat {
                 look.events.heartbeat();
             }
             if !look.events.is_empty() {
@@ -175,7 +173,7 @@ impl Reader {
         };
         tokio::select! {
             () = heard => {}
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = tokio::time::sleep(LOOK_EVERY.min(self.app.settings.log_heartbeat)) => {}
             _ = self.stopping.changed() => {}
         }
     }

@@ -4,6 +4,7 @@
 //! mirror is built against.
 
 mod failures;
+mod kills;
 mod modes;
 mod numbers;
 mod pages;

@@ -1,3 +1,4 @@
 //! The feed that other mirrors follow us by.
 
 mod pages;
+mod reference;

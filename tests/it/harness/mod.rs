@@ -1,21 +1,27 @@
 //! What the tests stand on: a scripted upstream, a whole mirror, packages made by code.
 
+mod bucket;
 mod child;
 mod client;
-mod database;
+pub mod database;
 mod feed;
+mod killed;
 mod middle;
 mod mirror;
+mod oracle;
 mod package;
 mod signing;
 mod upstream;
 mod upstream_http;
 
+pub use bucket::FakeBucket;
 pub use child::{Espejo, Finished, Serving};
 pub use client::{Answer, Request};
 pub use feed::{CHANGES, FakeFeed};
+pub use killed::on_all_cores;
 pub use middle::{Proxy, TlsFront};
 pub use mirror::{Builder, TestMirror, TokenKind, files, rot};
+pub use oracle::{Expect, compare, packages_in, rows_of};
 pub use package::{Package, Version, gzip, noise, shasum, sri};
 pub use signing::{Signer, key_list};
 pub use upstream::{Asked, FakeUpstream, Fault, KEYS_PATH};

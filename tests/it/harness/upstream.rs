@@ -65,7 +65,7 @@ pub(super) struct Page {
     pub etag: Option<String>,
 }
 
-type Hook = Box<dyn FnMut(usize) + Send>;
+type Hook = Box<dyn FnMut(usize, &Asked) + Send>;
 
 /// Makes the answer to a query: status and body.
 pub(super) type Responder = Arc<dyn Fn(&str) -> (u16, Bytes) + Send + Sync>;
@@ -77,7 +77,7 @@ pub(super) struct State {
     pub faults: HashMap<String, VecDeque<(Fault, usize)>>,
     pub asked: Vec<Asked>,
     pub open_connections: usize,
-    /// Called with the number of requests so far, before each answer.
+    /// Called with the number of requests so far and the newest one, before each answer.
     pub hook: Option<Hook>,
 }
 
@@ -209,8 +209,8 @@ impl FakeUpstream {
         open
     }
 
-    /// Calls `hook` with the number of requests so far before each answer.
-    pub fn on_request(&self, hook: impl FnMut(usize) + Send + 'static) {
+    /// Calls `hook` with the number of requests so far and the newest one before each answer.
+    pub fn on_request(&self, hook: impl FnMut(usize, &Asked) + Send + 'static) {
         self.shared.state.lock().hook = Some(Box::new(hook));
     }
 

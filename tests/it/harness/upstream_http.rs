@@ -92,7 +92,7 @@ fn note(shared: &Shared, asked: &Asked) -> (Option<Page>, Option<Responder>, Opt
     state.asked.push(asked.clone());
     let total = state.asked.len();
     if let Some(hook) = &mut state.hook {
-        hook(total);
+        hook(total, asked);
     }
     let page = state.pages.get(&asked.path).cloned();
     let responder = state.responders.get(&asked.path).cloned();

@@ -1,6 +1,7 @@
 //! Nothing is missed: names that the feed never told, takedowns behind an unchanged validator, and
 //! what is missing all the same is said.
 
+mod kills;
 mod names;
 mod sweep;
 

@@ -2,9 +2,8 @@
 
 use serde_json::Value;
 
-use super::oracle::{Expect, compare};
 use super::{left_out, names, packages};
-use crate::harness::{Espejo, FakeUpstream, files, rot};
+use crate::harness::{Espejo, Expect, FakeUpstream, compare, files, rot};
 
 /// A data folder with all packages in it, no program running.
 fn synced(upstream: &FakeUpstream) -> (tempfile::TempDir, Espejo) {

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 
 use super::fault::{Action, counted, faulty, watched};
-use super::oracle::{Expect, compare};
 use super::{left_out, names, packages};
 use crate::harness::{Espejo, FakeUpstream, Finished, Package, until};
+use crate::harness::{Expect, compare};
 
 fn upstream() -> FakeUpstream {
     let upstream = FakeUpstream::start();
@@ -66,7 +66,7 @@ fn a_sync_on_a_full_disk_parks_and_goes_on_alone_when_there_is_space() {
     let full = folder.path().with_extension("full");
     // Full from the fifth request on: by then the store is open and some packages are under way.
     let flag = full.clone();
-    upstream.on_request(move |asked| {
+    upstream.on_request(move |asked, _| {
         if asked == 5 {
             std::fs::write(&flag, "").expect("a file");
         }

@@ -2,37 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::fault::{Action, counted, faulty, watched};
-use super::oracle::{Expect, compare};
 use super::{left_out, names, packages};
-use crate::harness::{Espejo, FakeUpstream, Finished, Package};
-
-/// Runs `points` on both cores; a failing point names itself.
-fn on_all_cores<P: Sync + std::fmt::Debug>(points: &[P], run: impl Fn(&P) + Sync) {
-    let next = AtomicUsize::new(0);
-    let failed = Mutex::new(Vec::new());
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some(point) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let run = std::panic::AssertUnwindSafe(|| run(point));
-                    if std::panic::catch_unwind(run).is_err() {
-                        failed.lock().expect("no panic holds it").push(format!("{point:?}"));
-                    }
-                }
-            });
-        }
-    });
-    let failed = failed.into_inner().expect("no panic holds it");
-    assert!(failed.is_empty(), "{} of {} points failed: {failed:?}", failed.len(), points.len());
-}
+use crate::harness::{Espejo, Expect, FakeUpstream, Finished, Package, compare, on_all_cores};
 
 /// A sync to be killed: what was published before and is here already, and what it brings in.
 struct Work {
@@ -197,7 +174,7 @@ fn killed_at_any_request_nothing_acknowledged_is_lost() {
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         let child = espejo.spawn(&arguments);
         let pid = child.id();
-        work.upstream.on_request(move |count| {
+        work.upstream.on_request(move |count, _| {
             if count == at {
                 // The child was spawned by this test and is not waited for yet, so the id is its own.
                 let pid = rustix::process::Pid::from_raw(pid as i32).expect("a process id");
@@ -205,7 +182,7 @@ fn killed_at_any_request_nothing_acknowledged_is_lost() {
             }
         });
         let died = Finished::of(child.wait_with_output().expect("the end of a child"));
-        work.upstream.on_request(|_| {});
+        work.upstream.on_request(|_, _| {});
         work.check(folder.path(), &died, false);
     });
 }

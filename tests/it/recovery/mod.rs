@@ -8,7 +8,6 @@ mod damage;
 mod disk_full;
 mod fault;
 mod kill;
-mod oracle;
 
 use crate::harness::Package;
 
@@ -33,7 +32,7 @@ fn names(packages: &[Package]) -> Vec<&str> {
 }
 
 /// Whether these tests are left out: with PostgreSQL the order of rows is not ours.
-fn left_out() -> bool {
+pub fn left_out() -> bool {
     let postgres = std::env::var_os("TEST_DATABASE_URL").is_some_and(|url| !url.is_empty());
     if postgres {
         eprintln!("left out: recovery runs on SQLite and local segments only");

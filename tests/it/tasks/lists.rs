@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use store::{TaskId, TaskState};
 
-use super::{keep_busy, options, package};
+use super::{keep_busy, one_worker, options, package};
 use crate::harness::{TestMirror, TokenKind};
 
 async fn list(mirror: &TestMirror, token: Option<&str>, query: &str) -> Value {
@@ -94,16 +94,11 @@ async fn a_question_that_makes_no_sense_is_told_so_with_a_request_id() {
 
 #[tokio::test]
 async fn a_task_is_cancelled_and_retried_by_whom_it_belongs_to_or_by_an_admin() {
-    let mirror = TestMirror::builder()
-        .packages(&[package("busy"), package("lamp"), package("rug")])
-        .engine(|settings| settings.workers = 1)
-        .start()
-        .await;
+    let (mirror, gate) = one_worker(&["lamp", "rug"]).await;
     let (me, _) = mirror.token("me", TokenKind::User).await;
     let (you, _) = mirror.token("you", TokenKind::User).await;
     let (admin, _) = mirror.token("root", TokenKind::Admin).await;
     let (readonly, _) = mirror.token("me", TokenKind::Readonly).await;
-    let gate = mirror.upstream.gate("/busy");
     let busy = keep_busy(&mirror).await;
     let created = mirror.request("PUT", "/-/package/lamp/syncs").token(&me).send().await;
     let id = created.expect(201).json()["id"].as_str().expect("an id").to_owned();

@@ -3,13 +3,15 @@
 mod api;
 mod lists;
 mod rights;
+mod slow_readers;
 mod stream;
 
 use std::time::Duration;
 
 use actors::EngineEvent;
 use store::tasks::{self, TaskFilter, TaskOptions};
-use store::{Keeping, TaskState};
+use store::{Keeping, TaskId, TaskState};
+use tokio::sync::watch;
 
 use crate::harness::{Package, TestMirror, until};
 
@@ -21,9 +23,30 @@ fn options() -> TaskOptions {
     TaskOptions { skip_dependencies: true, keep: Keeping::Mirrored, ..TaskOptions::default() }
 }
 
-/// Gives the only worker of a mirror a task that waits at the gate of `/busy`, and as many others
-/// as it may claim ahead: what comes next stays in the queue. The waiting task's id.
-async fn keep_busy(mirror: &TestMirror) -> store::TaskId {
+/// A mirror with one worker; requests of `/busy` wait at the gate. Upstream has these packages, too.
+async fn one_worker(names: &[&str]) -> (TestMirror, watch::Sender<bool>) {
+    let packages: Vec<_> = names.iter().map(|name| package(name)).collect();
+    let mirror = TestMirror::builder()
+        .packages(&packages)
+        .packages(&[package("busy")])
+        .engine(|settings| settings.workers = 1)
+        .start()
+        .await;
+    let gate = mirror.upstream.gate("/busy");
+    (mirror, gate)
+}
+
+/// The same with the worker at the gate, and as many other tasks as it may claim ahead: what comes
+/// next stays in the queue. Also the id of the task at the gate.
+async fn kept_busy(names: &[&str]) -> (TestMirror, watch::Sender<bool>, TaskId) {
+    let (mirror, gate) = one_worker(names).await;
+    let busy = keep_busy(&mirror).await;
+    (mirror, gate, busy)
+}
+
+/// Gives the only worker of a mirror a task that waits at the gate of `/busy`, and others in front
+/// of what comes next.
+async fn keep_busy(mirror: &TestMirror) -> TaskId {
     let filler: Vec<_> = (0..8).map(|n| format!("filler-{n}")).collect();
     let mut taken = vec!["busy"];
     taken.extend(filler.iter().map(String::as_str));
@@ -34,13 +57,7 @@ async fn keep_busy(mirror: &TestMirror) -> store::TaskId {
 
 #[tokio::test]
 async fn requests_for_a_waiting_package_are_one_task() {
-    let mirror = TestMirror::builder()
-        .packages(&[package("busy"), package("lamp")])
-        .engine(|settings| settings.workers = 1)
-        .start()
-        .await;
-    let gate = mirror.upstream.gate("/busy");
-    let busy = keep_busy(&mirror).await;
+    let (mirror, gate, busy) = kept_busy(&["lamp"]).await;
     let first = mirror.enqueue(&["lamp"], &options()).await;
     for _ in 0..5 {
         let again = mirror.enqueue(&["lamp"], &options()).await;
@@ -59,12 +76,7 @@ async fn requests_for_a_waiting_package_are_one_task() {
 /// Claims come in gulps, so a worker has tasks in hand that it has not begun.
 #[tokio::test]
 async fn a_task_that_is_claimed_and_not_begun_takes_new_requests_in() {
-    let mirror = TestMirror::builder()
-        .packages(&[package("busy"), package("lamp")])
-        .engine(|settings| settings.workers = 1)
-        .start()
-        .await;
-    let gate = mirror.upstream.gate("/busy");
+    let (mirror, gate) = one_worker(&["lamp"]).await;
     let rows = mirror.enqueue(&["busy", "lamp"], &options()).await;
     mirror.upstream.wait_for("/busy", 1).await;
     until("lamp to be claimed", || async {
@@ -85,20 +97,12 @@ async fn a_task_that_is_claimed_and_not_begun_takes_new_requests_in() {
 #[tokio::test]
 async fn people_go_before_feeds_and_feeds_before_sweeps() {
     let names = ["sweep", "feed", "person"];
-    let packages: Vec<_> = names.iter().map(|name| package(name)).collect();
-    let mirror = TestMirror::builder()
-        .packages(&packages)
-        .packages(&[package("busy")])
-        .engine(|settings| settings.workers = 1)
-        .start()
-        .await;
-    let gate = mirror.upstream.gate("/busy");
-    keep_busy(&mirror).await;
+    let (mirror, gate, _) = kept_busy(&names).await;
     let priorities = [tasks::PRIORITY_SWEEP, tasks::PRIORITY_FEED, tasks::PRIORITY_PEOPLE];
     let mut ids = Vec::new();
     for (name, priority) in names.into_iter().zip(priorities) {
         let task = tasks::NewTask {
-            id: store::TaskId::new(),
+            id: TaskId::new(),
             name: name.parse().expect("a name"),
             registry: actors::DEFAULT_REGISTRY.to_owned(),
             priority,
@@ -121,16 +125,10 @@ async fn people_go_before_feeds_and_feeds_before_sweeps() {
 
 #[tokio::test]
 async fn what_is_forced_runs_at_once_and_once() {
-    let mirror = TestMirror::builder()
-        .packages(&[package("busy"), package("lamp")])
-        .engine(|settings| settings.workers = 1)
-        .start()
-        .await;
-    let gate = mirror.upstream.gate("/busy");
-    let busy = keep_busy(&mirror).await;
+    let (mirror, gate, busy) = kept_busy(&["lamp"]).await;
     let waiting = mirror.enqueue(&["lamp"], &options()).await;
     let forced = tasks::NewTask {
-        id: store::TaskId::new(),
+        id: TaskId::new(),
         name: "lamp".parse().expect("a name"),
         registry: actors::DEFAULT_REGISTRY.to_owned(),
         priority: tasks::PRIORITY_FORCED,
@@ -177,18 +175,13 @@ async fn a_task_that_fails_for_good_says_why_and_can_be_retried_by_hand() {
     })
     .await;
     assert_eq!(again.error, None);
-    assert!(!mirror.engine().retry(store::TaskId::new()).await.expect("a queue"), "no such task");
+    assert!(!mirror.engine().retry(TaskId::new()).await.expect("a queue"), "no such task");
     mirror.finish().await;
 }
 
 #[tokio::test]
 async fn a_waiting_and_a_running_task_can_be_cancelled() {
-    let mirror = TestMirror::builder()
-        .packages(&[package("busy"), package("lamp")])
-        .engine(|settings| settings.workers = 1)
-        .start()
-        .await;
-    let gate = mirror.upstream.gate("/busy");
+    let (mirror, gate) = one_worker(&["lamp"]).await;
     let running = mirror.enqueue(&["busy"], &options()).await;
     mirror.upstream.wait_for("/busy", 1).await;
     let waiting = mirror.enqueue(&["lamp"], &options()).await;
@@ -221,12 +214,7 @@ async fn a_waiting_and_a_running_task_can_be_cancelled() {
 
 #[tokio::test]
 async fn a_job_stops_when_another_process_cancelled_its_task() {
-    let mirror = TestMirror::builder()
-        .packages(&[package("busy"), package("lamp")])
-        .engine(|settings| settings.workers = 1)
-        .start()
-        .await;
-    let gate = mirror.upstream.gate("/busy");
+    let (mirror, gate) = one_worker(&["lamp"]).await;
     let busy = mirror.enqueue(&["busy"], &options()).await[0].id;
     mirror.upstream.wait_for("/busy", 1).await;
     // the row alone changes, as by another node: this one notices when it renews its leases
@@ -262,12 +250,7 @@ async fn a_log_is_readable_while_its_task_runs_and_afterwards() {
 
 #[tokio::test]
 async fn tasks_waiting_at_a_stop_are_done_after_the_start() {
-    let mut mirror = TestMirror::builder()
-        .packages(&[package("busy"), package("lamp")])
-        .engine(|settings| settings.workers = 1)
-        .start()
-        .await;
-    let gate = mirror.upstream.gate("/busy");
+    let (mut mirror, gate) = one_worker(&["lamp"]).await;
     let rows = mirror.enqueue(&["busy", "lamp"], &options()).await;
     mirror.upstream.wait_for("/busy", 1).await;
     drop(gate);

@@ -6,19 +6,21 @@ use store::{TaskId, TaskState};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use super::{keep_busy, options, package};
+use super::{kept_busy, options, package};
 use crate::harness::{TestMirror, until};
 
 /// One event as a browser sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Event {
-    name: String,
-    id: String,
-    data: String,
+pub(super) struct Event {
+    pub name: String,
+    pub id: String,
+    pub data: String,
 }
 
 /// A reader of events.
-struct Follower {
+pub(super) struct Follower {
+    /// How often the mirror said that it is still there.
+    pub heartbeats: usize,
     connection: TcpStream,
     raw: Vec<u8>,
     text: String,
@@ -26,18 +28,20 @@ struct Follower {
 }
 
 impl Follower {
-    async fn start(mirror: &TestMirror, name: &str, id: TaskId, after: &str) -> Self {
+    pub async fn start(mirror: &TestMirror, name: &str, id: TaskId, after: &str) -> Self {
         let target = format!("/-/package/{name}/syncs/{id}/log/stream");
         let request = mirror.get(&target);
         let request =
             if after.is_empty() { request } else { request.header("last-event-id", after) };
-        Self { connection: request.open().await, raw: vec![], text: String::new(), in_body: false }
+        let connection = request.open().await;
+        Self { heartbeats: 0, connection, raw: vec![], text: String::new(), in_body: false }
     }
 
     /// The next event; none at the end of the stream.
-    async fn next(&mut self) -> Option<Event> {
+    pub async fn next(&mut self) -> Option<Event> {
         loop {
             while let Some((event, rest)) = self.text.split_once("\n\n") {
+                self.heartbeats += usize::from(event.starts_with(':'));
                 let event = parse(event);
                 self.text = rest.to_owned();
                 if event != Event::default() {
@@ -51,6 +55,23 @@ impl Follower {
             }
             self.unpack();
         }
+    }
+
+    /// Waits until the mirror said so often that it is still there, and nothing else.
+    pub async fn heartbeats(&mut self, times: usize) {
+        let mut heard = async || {
+            while self.heartbeats < times {
+                assert_ne!(self.connection.read_buf(&mut self.raw).await.expect("a stream"), 0);
+                self.unpack();
+                while let Some((event, rest)) = self.text.split_once("\n\n") {
+                    assert!(event.starts_with(':'), "{event}");
+                    self.heartbeats += 1;
+                    self.text = rest.to_owned();
+                }
+            }
+        };
+        let limit = Duration::from_secs(60);
+        tokio::time::timeout(limit, heard()).await.expect("heartbeats within a minute");
     }
 
     /// Moves whole chunks into the text.
@@ -77,7 +98,7 @@ impl Follower {
     }
 
     /// Lines until one holds this text, with the id of the last.
-    async fn until(&mut self, wanted: &str) -> (Vec<String>, String) {
+    pub async fn until(&mut self, wanted: &str) -> (Vec<String>, String) {
         let mut lines = Vec::new();
         while let Some(event) = self.next().await {
             if event.name.is_empty() {
@@ -91,7 +112,7 @@ impl Follower {
     }
 
     /// All lines to the end, and the last event.
-    async fn rest(mut self) -> (Vec<String>, Event) {
+    pub async fn rest(mut self) -> (Vec<String>, Event) {
         let (mut lines, mut last) = (Vec::new(), Event::default());
         while let Some(event) = self.next().await {
             if event.name.is_empty() {
@@ -197,13 +218,7 @@ async fn a_restart_in_the_middle_of_a_task_loses_and_doubles_no_line() {
 
 #[tokio::test]
 async fn a_reader_of_a_waiting_task_sees_its_place_and_then_its_lines() {
-    let mirror = TestMirror::builder()
-        .packages(&[package("busy"), package("lamp")])
-        .engine(|settings| settings.workers = 1)
-        .start()
-        .await;
-    let gate = mirror.upstream.gate("/busy");
-    keep_busy(&mirror).await;
+    let (mirror, gate, _) = kept_busy(&["lamp"]).await;
     let id = mirror.enqueue(&["lamp"], &options()).await[0].id;
     let mut follower = Follower::start(&mirror, "lamp", id, "").await;
     let event = follower.next().await.expect("an event");
@@ -242,13 +257,7 @@ async fn a_cancelled_task_ends_its_stream_and_a_retried_one_goes_on() {
 
 #[tokio::test]
 async fn a_reader_that_leaves_gives_its_place_back() {
-    let mirror = TestMirror::builder()
-        .packages(&[package("busy"), package("lamp")])
-        .engine(|settings| settings.workers = 1)
-        .start()
-        .await;
-    let gate = mirror.upstream.gate("/busy");
-    let busy = keep_busy(&mirror).await;
+    let (mirror, gate, busy) = kept_busy(&["lamp"]).await;
     let mut followers = Vec::new();
     let target = format!("/-/package/busy/syncs/{busy}/log/stream");
     for _ in 0..256 {

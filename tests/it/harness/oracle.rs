@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use store::packages::PackageRow;
+use store::versions::VersionRow;
 use store::{
     BlobSettings, DatabaseSettings, Store, StoreSettings, VersionState, blob_rows, packages,
     versions,
 };
 
-use crate::harness::Package;
+use super::Package;
 
 /// How much has to be there.
 #[derive(Clone, Copy)]
@@ -19,6 +21,7 @@ pub enum Expect<'a> {
     Everything,
 }
 
+/// Opens a data folder as a start would; none when there is no database yet.
 fn open(data: &Path) -> Option<Store> {
     let path = data.join("espejo.db");
     let settings = StoreSettings {
@@ -26,6 +29,27 @@ fn open(data: &Path) -> Option<Store> {
         blobs: BlobSettings::Local { folder: data.join("blobs"), segment_bytes: 256 << 20 },
     };
     path.exists().then(|| Store::open_blocking(&settings).expect("a store opens after anything"))
+}
+
+/// The rows of a data folder while a server works on it.
+pub fn rows_of(data: &Path) -> Store {
+    let database = DatabaseSettings::Sqlite { path: data.join("espejo.db") };
+    let settings = StoreSettings { database, blobs: BlobSettings::Memory };
+    Store::open_blocking(&settings).expect("rows that can be read")
+}
+
+/// All packages with their versions.
+pub fn packages_in(store: &Store) -> Vec<(PackageRow, Vec<VersionRow>)> {
+    let stored = store.read_blocking(|connection| {
+        let mut rows = Vec::new();
+        for name in packages::names_after(connection, "", 10_000)? {
+            let package = packages::find(connection, &name)?.expect("a listed package");
+            let versions = versions::of_package(connection, package.id)?;
+            rows.push((package, versions));
+        }
+        Ok(rows)
+    });
+    stored.expect("readable rows")
 }
 
 /// Opens a data folder as a start would and compares it with `published`, where a version may be
@@ -36,17 +60,8 @@ pub fn compare(data: &Path, published: &[Package], expect: Expect<'_>) {
         return;
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let stored = store.read_blocking(|connection| {
-        let mut rows = Vec::new();
-        for name in packages::names_after(connection, "", 10_000)? {
-            let package = packages::find(connection, &name)?.expect("a listed package");
-            let versions = versions::of_package(connection, package.id)?;
-            rows.push((package, versions));
-        }
-        Ok(rows)
-    });
     let mut whole = BTreeSet::new();
-    for (package, rows) in stored.expect("readable rows") {
+    for (package, rows) in packages_in(&store) {
         let name = package.name.as_str();
         let known: Vec<_> = published.iter().filter(|known| known.name == name).collect();
         assert!(!known.is_empty(), "{name} was never published");

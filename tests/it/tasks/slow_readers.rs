@@ -24,7 +24,7 @@ async fn a_silent_stream_says_that_it_is_still_there_and_goes_on() {
     let mut follower = Follower::start(&mirror, "lamp", id, "").await;
     let (mut seen, _) = follower.until("latest version: 1.0.0").await;
     let before = follower.heartbeats;
-    follower.heartbeats(before + 3).await;
+    seen.extend(follower.heartbeats(before + 3).await);
     drop(gate);
     let (rest, end) = follower.rest().await;
     assert_eq!(end.data, "{\"error\":null,\"state\":\"success\"}");

@@ -40,38 +40,48 @@ impl Follower {
     /// The next event; none at the end of the stream.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
-            while let Some((event, rest)) = self.text.split_once("\n\n") {
-                self.heartbeats += usize::from(event.starts_with(':'));
-                let event = parse(event);
-                self.text = rest.to_owned();
-                if event != Event::default() {
-                    return Some(event);
-                }
+            if let Some(event) = self.take() {
+                return Some(event);
             }
-            let read = self.connection.read_buf(&mut self.raw);
-            let read = tokio::time::timeout(Duration::from_secs(60), read).await;
-            if read.expect("an event within a minute").unwrap_or(0) == 0 {
+            if !self.read().await {
                 return None;
             }
-            self.unpack();
         }
     }
 
-    /// Waits until the mirror said so often that it is still there, and nothing else.
-    pub async fn heartbeats(&mut self, times: usize) {
-        let mut heard = async || {
-            while self.heartbeats < times {
-                assert_ne!(self.connection.read_buf(&mut self.raw).await.expect("a stream"), 0);
-                self.unpack();
-                while let Some((event, rest)) = self.text.split_once("\n\n") {
-                    assert!(event.starts_with(':'), "{event}");
-                    self.heartbeats += 1;
-                    self.text = rest.to_owned();
-                }
+    /// Waits until the mirror has said so often that it is still there; the lines that came
+    /// meanwhile.
+    pub async fn heartbeats(&mut self, times: usize) -> Vec<String> {
+        let mut lines = Vec::new();
+        while self.heartbeats < times {
+            match self.take() {
+                Some(event) => lines.push(event.data),
+                None => assert!(self.read().await, "the stream ended"),
             }
-        };
-        let limit = Duration::from_secs(60);
-        tokio::time::timeout(limit, heard()).await.expect("heartbeats within a minute");
+        }
+        lines
+    }
+
+    /// The next event that has arrived.
+    fn take(&mut self) -> Option<Event> {
+        while let Some((event, rest)) = self.text.split_once("\n\n") {
+            self.heartbeats += usize::from(event.starts_with(':'));
+            let event = parse(event);
+            self.text = rest.to_owned();
+            if event != Event::default() {
+                return Some(event);
+            }
+        }
+        None
+    }
+
+    /// Reads more; `false` at the end of the stream.
+    async fn read(&mut self) -> bool {
+        let read = self.connection.read_buf(&mut self.raw);
+        let read = tokio::time::timeout(Duration::from_secs(60), read).await;
+        let read = read.expect("an event within a minute").unwrap_or(0);
+        self.unpack();
+        read > 0
     }
 
     /// Moves whole chunks into the text.

@@ -91,6 +91,8 @@ pub struct ServeSettings {
     pub log_access: bool,
     /// Silence after which a stream of a log says that it is still there, 15 s.
     pub log_heartbeat: Duration,
+    /// Time a client has for its request line and headers, 10 s.
+    pub headers_within: Duration,
     /// Threads that serve; one per core is right.
     pub workers: usize,
     /// Whether SIGTERM and SIGINT stop the server; tests stop it by handle.
@@ -128,6 +130,7 @@ impl Default for ServeSettings {
             control_socket: None,
             log_access: false,
             log_heartbeat: Duration::from_secs(15),
+            headers_within: Duration::from_secs(10),
             workers: 2,
             handle_signals: false,
             stop_grace: Duration::from_secs(25),

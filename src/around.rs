@@ -12,8 +12,8 @@ use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::uri::PathAndQuery;
-use actix_web::http::{Method, StatusCode, Uri};
-use actix_web::{Error, HttpMessage, HttpResponse};
+use actix_web::http::{ConnectionType, Method, StatusCode, Uri, Version};
+use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
 use futures_util::FutureExt;
 use futures_util::future::{Either, ready};
 
@@ -23,6 +23,9 @@ use crate::error::ApiError;
 use crate::extract::request_id::{REQUEST_ID, RequestId, X_REQUEST_ID};
 
 const ANY: HeaderValue = HeaderValue::from_static("*");
+const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
+const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
 /// One per worker.
 pub struct Around {
@@ -72,11 +75,9 @@ impl Around {
             strip_prefix(&mut request, prefix);
         }
         let own_api = self.own_api || is_own_path(request.path());
-        let answer = if *request.method() == Method::OPTIONS && !self.own_api {
-            let answer = preflight(request.headers());
-            Either::Left(ready(Ok(Ok(request.into_response(answer)))))
-        } else {
-            Either::Right(AssertUnwindSafe(routes.call(request)).catch_unwind())
+        let answer = match self.before_routes(&request) {
+            Some(answer) => Either::Left(ready(Ok(Ok(request.into_response(answer))))),
+            None => Either::Right(AssertUnwindSafe(routes.call(request)).catch_unwind()),
         };
         async move {
             let answer = match answer.await {
@@ -85,6 +86,15 @@ impl Around {
             };
             self.finish(answer?, id, is_read, own_api, line)
         }
+    }
+
+    /// The answer to what no route is for.
+    fn before_routes(&self, request: &ServiceRequest) -> Option<HttpResponse> {
+        if has_unclear_end(request) {
+            return Some(refuse_unclear_end());
+        }
+        let asks_what_is_allowed = *request.method() == Method::OPTIONS && !self.own_api;
+        asks_what_is_allowed.then(|| preflight(request.headers()))
     }
 
     fn finish(
@@ -111,6 +121,7 @@ impl Around {
         }
         headers.insert(X_REQUEST_ID, id.clone());
         headers.insert(REQUEST_ID, id);
+        guard_browsers(headers);
         if let Some(line) = line {
             line.write(&answer);
         }
@@ -121,7 +132,7 @@ impl Around {
         let peer = request.peer_addr().map(|address| address.ip());
         LogLine {
             method: request.method().clone(),
-            path: request.uri().path().to_owned(),
+            path: shown(request.uri().path()).to_owned(),
             client: self.app.bases.client(request.headers(), peer),
             asked: Instant::now(),
         }
@@ -144,6 +155,41 @@ impl LogLine {
             "request answered",
         );
     }
+}
+
+/// Tells browsers that nothing of ours is a page: what packages say about themselves is never run,
+/// framed or taken for another type. An answer that is a page says what it may do itself.
+fn guard_browsers(headers: &mut HeaderMap) {
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
+    headers.insert(header::REFERRER_POLICY, NO_REFERRER);
+    if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, NOTHING);
+    }
+}
+
+/// Whether two programs that read this request may disagree about where it ends (RFC 9112, 6.1):
+/// one of them then takes its end for the next request.
+fn has_unclear_end(request: &ServiceRequest) -> bool {
+    let headers = request.headers();
+    let Some(coding) = headers.get(header::TRANSFER_ENCODING) else { return false };
+    let is_chunked = coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    !is_chunked
+        || headers.contains_key(header::CONTENT_LENGTH)
+        || request.version() < Version::HTTP_11
+}
+
+fn refuse_unclear_end() -> HttpResponse {
+    let rule =
+        "a body is announced by Content-Length or by Transfer-Encoding: chunked, not by both";
+    let mut answer = ApiError::BadRequest(rule.to_owned()).error_response();
+    answer.head_mut().set_connection_type(ConnectionType::Close);
+    answer
+}
+
+/// A path as it may be logged: npm's logout has the token in it.
+fn shown(path: &str) -> &str {
+    const TOKENS: &str = "/-/user/token/";
+    if path.contains(TOKENS) { TOKENS } else { path }
 }
 
 /// Whether a path of the registry belongs to our own API, whose errors say more.
@@ -174,7 +220,7 @@ fn panicked(id: &HeaderValue) -> Error {
 
 /// Logged here and nowhere else: the only place that sees both the cause and the request.
 fn log_error(answer: &ServiceResponse<BoxBody>, id: &HeaderValue) {
-    let path = answer.request().path();
+    let path = shown(answer.request().path());
     let error = answer.response().error();
     match error.and_then(|error| error.as_error::<ApiError>()) {
         Some(ApiError::Internal(cause)) => {
@@ -234,5 +280,12 @@ mod tests {
         ] {
             assert_eq!(behind_prefix(path, "/npm"), rest, "{path}");
         }
+    }
+
+    #[test]
+    fn a_token_in_a_path_is_not_logged() {
+        assert_eq!(shown("/-/user/token/npm_secret"), "/-/user/token/");
+        assert_eq!(shown("/npm/-/user/token/npm_secret/"), "/-/user/token/");
+        assert_eq!(shown("/@s%2fn/-/n-1.0.0.tgz"), "/@s%2fn/-/n-1.0.0.tgz");
     }
 }

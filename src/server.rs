@@ -33,9 +33,6 @@ use crate::tls::{self, TlsError};
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
 
-/// Time a client has for its request line and headers.
-const HEADERS_WITHIN: Duration = Duration::from_secs(10);
-
 /// Idle connections are kept this long: longer than a package manager pauses while it unpacks.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
@@ -253,7 +250,7 @@ macro_rules! server {
                 .wrap_fn(move |request, next| Rc::clone(&around).call(request, next))
         })
         .keep_alive(KEEP_ALIVE)
-        .client_request_timeout(HEADERS_WITHIN)
+        .client_request_timeout($app.settings.headers_within)
         .worker_max_blocking_threads(BLOCKING_THREADS)
         .h1_write_buffer_size(WRITE_BUFFER)
         .shutdown_timeout($app.settings.stop_grace.as_secs())

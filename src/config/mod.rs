@@ -210,10 +210,13 @@ impl Row {
     }
 }
 
-/// An address without the user name and password it may hold.
+/// An address without the user name and password it may hold. One that is none loses everything up
+/// to its last `@`, because it may be an address with a slip of the pen.
 #[must_use]
 pub fn without_credentials(address: &str) -> String {
-    let Ok(mut url) = Url::parse(address) else { return address.to_owned() };
+    let Ok(mut url) = Url::parse(address) else {
+        return address.rsplit_once('@').map_or(address, |(_, rest)| rest).to_owned();
+    };
     if url.username().is_empty() && url.password().is_none() {
         return address.to_owned();
     }

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use toml::de::DeValue;
 use url::Url;
 
-use super::setting::Kind;
+use super::{setting::Kind, without_credentials};
 
 /// A checked value of a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub struct ValueError {
 }
 
 fn refuse(rule: impl Into<String>, given: &str) -> ValueError {
-    ValueError { rule: rule.into(), given: format!("{given:?}") }
+    ValueError { rule: rule.into(), given: format!("{:?}", without_credentials(given)) }
 }
 
 impl Value {

@@ -8,3 +8,5 @@ pub mod feed_query;
 pub mod fields;
 pub mod range;
 pub mod request_id;
+#[cfg(test)]
+mod tests;

@@ -26,5 +26,6 @@ mod registries;
 mod removed;
 mod serve;
 mod signatures;
+mod surface;
 mod sync;
 mod tasks;

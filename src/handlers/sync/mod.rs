@@ -8,7 +8,7 @@ mod events;
 mod log;
 mod status;
 mod stream;
-mod wish;
+pub mod wish;
 
 pub use self::create::{create_sync, create_sync_legacy};
 pub use self::log::{get_log, get_log_legacy, log_text};

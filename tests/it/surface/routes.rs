@@ -1,0 +1,228 @@
+//! Every route of the registry, and what it answers to whom. The routes are read from the URL table
+//! itself: one without a row here fails, and so does a method that has none.
+
+use std::collections::BTreeSet;
+
+use crate::harness::{Package, TestMirror, TokenKind};
+
+/// The URL table.
+const TABLE: &str = include_str!("../../../src/routes.rs");
+
+/// The pattern in the table, a request of it, and what it answers to: nobody, a wrong token, a
+/// read-only token, a user, an admin.
+struct Row {
+    pattern: &'static str,
+    method: &'static str,
+    target: &'static str,
+    body: &'static str,
+    answers: [u16; 5],
+}
+
+const fn row(
+    pattern: &'static str,
+    method: &'static str,
+    target: &'static str,
+    answers: [u16; 5],
+) -> Row {
+    Row { pattern, method, target, body: "", answers }
+}
+
+const ALL: [u16; 5] = [200; 5];
+/// Open to everybody, but a token that is sent has to be good.
+const OPEN: [u16; 5] = [200, 401, 200, 200, 200];
+
+/// `{task}` is a task of nobody in particular that ended, `{own}` one that the user asked for.
+const ROWS: &[Row] = &[
+    row("/ping", "GET", "/-/ping", ALL),
+    row("/livez", "GET", "/-/livez", ALL),
+    row("/readyz", "GET", "/-/readyz", ALL),
+    row("/metrics", "GET", "/-/metrics", ALL),
+    row("/whoami", "GET", "/-/whoami", [401; 5]),
+    row("/all", "GET", "/-/all", [410; 5]),
+    row("/npm/v1/keys", "GET", "/-/npm/v1/keys", [404; 5]),
+    row("/npm/v1/attestations/{spec:.*}", "GET", "/-/npm/v1/attestations/lamp@1.0.0", [404; 5]),
+    row("/npm/v1/security/{rest:.*}", "POST", "/-/npm/v1/security/advisories/bulk", [501; 5]),
+    row("/npm/v1/security/{rest:.*}", "GET", "/-/npm/v1/security/audits", [410; 5]),
+    row("/tasks", "GET", "/-/tasks", OPEN),
+    row("/tasks", "GET", "/-/tasks?author=me", [401, 401, 200, 200, 200]),
+    row("/tasks/{id}", "GET", "/-/tasks/{task}", OPEN),
+    row("/tasks/{id}/cancel", "POST", "/-/tasks/{task}/cancel", [401, 401, 403, 403, 409]),
+    row("/tasks/{id}/cancel", "POST", "/-/tasks/{own}/cancel", [401, 401, 403, 409, 409]),
+    row("/tasks/{id}/retry", "POST", "/-/tasks/{task}/retry", [401, 401, 403, 403, 200]),
+    row("/tasks/{id}/retry", "POST", "/-/tasks/{own}/retry", [401, 401, 403, 200, 200]),
+    row("/package/{rest:.*}", "GET", "/-/package/lamp/no-such", [404; 5]),
+    row("[dist-tags]", "GET", "/-/package/lamp/dist-tags", ALL),
+    row("[syncs]", "PUT", "/-/package/lamp/syncs", [401, 401, 403, 201, 201]),
+    Row {
+        body: "{\"force\":true}",
+        ..row("[syncs]", "PUT", "/-/package/lamp/syncs", [401, 401, 403, 403, 201])
+    },
+    row("[syncs, task]", "GET", "/-/package/lamp/syncs/{task}", ALL),
+    row("[syncs, _]", "GET", "/-/package/lamp/syncs/none", [404; 5]),
+    row("[syncs, task, log]", "GET", "/-/package/lamp/syncs/{task}/log", ALL),
+    row("[syncs, _, log]", "GET", "/-/package/lamp/syncs/none/log", [404; 5]),
+    row("[syncs, task, log, stream]", "GET", "/-/package/lamp/syncs/{task}/log/stream", ALL),
+    row("[syncs, _, log, stream]", "GET", "/-/package/lamp/syncs/none/log/stream", [404; 5]),
+    row("/", "GET", "/", ALL),
+    row("/_changes", "GET", "/_changes", ALL),
+    row("/_all_docs", "GET", "/_all_docs", ALL),
+    row("/registry/_changes", "GET", "/registry/_changes", ALL),
+    row("/registry/_all_docs", "GET", "/registry/_all_docs", ALL),
+    row("Packument", "GET", "/lamp", ALL),
+    row("Tarball", "GET", "/lamp/-/lamp-1.0.0.tgz", ALL),
+    row("Manifest", "GET", "/lamp/1.0.0", ALL),
+    row("Manifest", "PUT", "/lamp/sync", [401, 401, 403, 201, 201]),
+    row("SyncLog", "GET", "/lamp/sync/log/{task}", ALL),
+    row("Other", "GET", "/-/lamp/x/y", [404; 5]),
+];
+
+/// The URL table of the registry: not those of the ops listener, which only reads, and of the
+/// owner's socket, which only the owner can open.
+fn registry_table() -> String {
+    let code = TABLE.split("#[cfg(test)]").next().expect("code");
+    let mut kept = String::new();
+    let mut skipping = false;
+    for line in code.lines() {
+        skipping |= line.starts_with("pub fn ops(") || line.starts_with("pub fn owner(");
+        if !skipping && !line.trim_start().starts_with("//") {
+            kept.push_str(line);
+            kept.push(' ');
+        }
+        skipping &= line != "}";
+    }
+    kept
+}
+
+/// What stands between `open` and `close`, everywhere.
+fn between<'a>(text: &'a str, open: &str, close: char) -> impl Iterator<Item = &'a str> {
+    let pieces: Vec<&str> = text.split(open).skip(1).collect();
+    pieces.into_iter().filter_map(move |piece| piece.split(close).next())
+}
+
+/// Every pattern of the table.
+fn declared() -> BTreeSet<String> {
+    let table = registry_table();
+    let flat: String =
+        table.split_whitespace().collect::<Vec<_>>().join(" ").replace("( \"", "(\"");
+    let mut patterns = BTreeSet::new();
+    for call in ["read(\"", "command(\"", "resource(\""] {
+        patterns.extend(between(&flat, call, '"').map(str::to_owned));
+    }
+    // the arms of `match segments.as_slice()`, and the kinds of package paths
+    let arms = between(&flat, "[\"", ']').map(|arm| {
+        let parts = arm.split(',').map(|part| part.trim().trim_matches('"'));
+        format!("[{}]", parts.collect::<Vec<_>>().join(", "))
+    });
+    patterns.extend(arms);
+    let kinds = between(&flat, "PackagePath::", ' ');
+    let kinds = kinds.map(|kind| kind.split(|c: char| !c.is_alphanumeric()).next().unwrap_or(""));
+    patterns.extend(kinds.filter(|kind| *kind != "parse").map(str::to_owned));
+    patterns
+}
+
+#[test]
+fn every_route_has_a_row() {
+    let rows: BTreeSet<String> = ROWS.iter().map(|row| row.pattern.to_owned()).collect();
+    let declared = declared();
+    assert!(declared.len() > 20, "the table was not read: {declared:?}");
+    let missing: Vec<_> = declared.difference(&rows).collect();
+    assert!(missing.is_empty(), "routes without a row in tests/it/surface/routes.rs: {missing:?}");
+    let gone: Vec<_> = rows.difference(&declared).collect();
+    assert!(gone.is_empty(), "rows of routes that are not there: {gone:?}");
+}
+
+/// Tokens by identity, and tasks to ask about.
+struct World {
+    mirror: TestMirror,
+    tokens: [Option<String>; 5],
+    task: String,
+    own: String,
+}
+
+impl World {
+    async fn start() -> Self {
+        let mirror = TestMirror::with(&[Package::new("lamp").version("1.0.0")]).await;
+        let task = mirror.sync(&["lamp"]).await[0].id.to_string();
+        let (user, _) = mirror.token("me", TokenKind::User).await;
+        let (readonly, _) = mirror.token("me", TokenKind::Readonly).await;
+        let (admin, _) = mirror.token("root", TokenKind::Admin).await;
+        let wrong = format!("npm_{}", "0".repeat(36));
+        let asked = mirror.request("PUT", "/-/package/lamp/syncs").token(&user).send().await;
+        let own = asked.expect(201).json()["id"].as_str().expect("an id").to_owned();
+        let tokens = [None, Some(wrong), Some(readonly), Some(user), Some(admin)];
+        let world = Self { mirror, tokens, task, own };
+        world.settle().await;
+        world
+    }
+
+    /// Waits until every task has ended.
+    async fn settle(&self) {
+        crate::harness::until("the end of all tasks", || async {
+            let counts = self.mirror.store().read(store::tasks::counts).await.expect("counts");
+            (counts.waiting + counts.processing == 0).then_some(())
+        })
+        .await;
+    }
+
+    async fn status(&self, method: &str, target: &str, body: &str, identity: usize) -> u16 {
+        let target = target.replace("{task}", &self.task).replace("{own}", &self.own);
+        let mut request = self.mirror.request(method, &target);
+        if let Some(token) = &self.tokens[identity] {
+            request = request.token(token);
+        }
+        if !body.is_empty() {
+            request = request.body("application/json", body);
+        }
+        let answer = request.send().await;
+        if answer.status >= 400 && answer.status != 501 && method != "HEAD" {
+            answer.error(); // the common envelope, always
+        }
+        assert_eq!(answer.must("x-content-type-options"), "nosniff", "{method} {target}");
+        answer.must("content-security-policy");
+        self.settle().await;
+        answer.status
+    }
+}
+
+#[tokio::test]
+async fn each_route_answers_each_identity_as_decided() {
+    let world = World::start().await;
+    let mut wrong = Vec::new();
+    for row in ROWS {
+        let mut found = [0; 5];
+        for (identity, status) in found.iter_mut().enumerate() {
+            *status = world.status(row.method, row.target, row.body, identity).await;
+        }
+        if found != row.answers {
+            wrong.push(format!(
+                "{} {} answers {found:?}, not {:?}",
+                row.method, row.target, row.answers
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    world.mirror.finish().await;
+}
+
+/// A method that nobody wrote down must not be there, not even for an admin.
+#[tokio::test]
+async fn a_method_without_a_row_is_405_or_404() {
+    let world = World::start().await;
+    let mut open = Vec::new();
+    for row in ROWS.iter().filter(|row| !row.target.contains('?')) {
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+            let known = |other: &Row| other.pattern == row.pattern && other.method == method;
+            // what has no method of its own answers to all of them alike
+            let any = matches!(row.answers, [404 | 410 | 501, ..]);
+            if any || ROWS.iter().any(known) {
+                continue;
+            }
+            let status = world.status(method, row.target, "", 4).await;
+            if !matches!(status, 404 | 405) {
+                open.push(format!("{method} {} answers {status}", row.target));
+            }
+        }
+    }
+    assert!(open.is_empty(), "{open:#?}");
+    world.mirror.finish().await;
+}

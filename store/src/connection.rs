@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::{ManageConnection, NopErrorHandler, Pool, PooledConnection};
-use diesel::{Connection, PgConnection, SqliteConnection};
+use diesel::{Connection, ConnectionError, PgConnection, SqliteConnection};
 
 use crate::{AnyConnection, DatabaseSettings, StoreError};
 
@@ -82,7 +82,8 @@ impl Opener {
         match self {
             Self::Sqlite { path } => Ok(AnyConnection::Sqlite(open_sqlite(path)?)),
             Self::Postgres { url, schema } => {
-                let mut connection = PgConnection::establish(url)?;
+                let connected = PgConnection::establish(url);
+                let mut connection = connected.map_err(|error| unreachable(&error, url))?;
                 if let Some(schema) = schema {
                     connection.batch_execute(&format!("SET search_path TO \"{schema}\";"))?;
                 }
@@ -90,6 +91,18 @@ impl Opener {
             }
         }
     }
+}
+
+/// The error of a connection without what is secret in its address: libpq repeats all or parts of an
+/// address that it cannot read.
+fn unreachable(error: &ConnectionError, url: &str) -> StoreError {
+    let mut text = error.to_string().replace(url, "(the address)");
+    let authority = url.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
+    let password = authority.and_then(|(user, _)| user.split_once(':'));
+    if let Some((_, password)) = password.filter(|(_, password)| !password.is_empty()) {
+        text = text.replace(password, "(hidden)");
+    }
+    StoreError::Retry(format!("cannot connect to the database: {text}"))
 }
 
 /// Opens a SQLite file with what every connection needs; `busy_timeout` comes first, because the

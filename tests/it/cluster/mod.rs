@@ -82,7 +82,18 @@ impl Shared {
             let at_head = self.place().await.and_then(|place| place.seq) == Some(last);
             let over = |task: &TaskRow| matches!(task.state, TaskState::Success | TaskState::Error);
             let tasks = self.tasks().await;
-            { use std::sync::atomic::*; static N: AtomicUsize = AtomicUsize::new(0); if N.fetch_add(1, Ordering::Relaxed) % 300 == 0 { eprintln!("DEBUG {:?} last {last} tasks {} open {:?}", self.place().await, tasks.len(), tasks.iter().filter(|t| !over(t)).collect::<Vec<_>>()); } }
+            {
+                use std::sync::atomic::*;
+                static N: AtomicUsize = AtomicUsize::new(0);
+                if N.fetch_add(1, Ordering::Relaxed) % 300 == 0 {
+                    eprintln!(
+                        "DEBUG {:?} last {last} tasks {} open {:?}",
+                        self.place().await,
+                        tasks.len(),
+                        tasks.iter().filter(|t| !over(t)).collect::<Vec<_>>()
+                    );
+                }
+            }
             (at_head && tasks.iter().all(over)).then_some(())
         })
         .await;

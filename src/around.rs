@@ -186,10 +186,10 @@ fn refuse_unclear_end() -> HttpResponse {
     answer
 }
 
-/// A path as it may be logged: npm's logout has the token in it.
+/// A path as it may be logged: npm says tokens in the paths that end them.
 fn shown(path: &str) -> &str {
-    const TOKENS: &str = "/-/user/token/";
-    if path.contains(TOKENS) { TOKENS } else { path }
+    const TOKENS: [&str; 2] = ["/-/user/token/", "/-/npm/v1/tokens/"];
+    TOKENS.into_iter().find(|before| path.contains(before)).unwrap_or(path)
 }
 
 /// Whether a path of the registry belongs to our own API, whose errors say more.
@@ -286,6 +286,7 @@ mod tests {
     fn a_token_in_a_path_is_not_logged() {
         assert_eq!(shown("/-/user/token/npm_secret"), "/-/user/token/");
         assert_eq!(shown("/npm/-/user/token/npm_secret/"), "/-/user/token/");
+        assert_eq!(shown("/-/npm/v1/tokens/token/npm_secret"), "/-/npm/v1/tokens/");
         assert_eq!(shown("/@s%2fn/-/n-1.0.0.tgz"), "/@s%2fn/-/n-1.0.0.tgz");
     }
 }

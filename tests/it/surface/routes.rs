@@ -31,13 +31,33 @@ const ALL: [u16; 5] = [200; 5];
 /// Open to everybody, but a token that is sent has to be good.
 const OPEN: [u16; 5] = [200, 401, 200, 200, 200];
 
+const PROFILE: &str = "[/npm/v1/user, /npm/v1/user/]";
+const TOKENS: &str = "/npm/v1/tokens{rest:(/.*)?}";
+
 /// `{task}` is a task of nobody in particular that ended, `{own}` one that the user asked for.
 const ROWS: &[Row] = &[
     row("/ping", "GET", "/-/ping", ALL),
     row("/livez", "GET", "/-/livez", ALL),
     row("/readyz", "GET", "/-/readyz", ALL),
     row("/metrics", "GET", "/-/metrics", ALL),
-    row("/whoami", "GET", "/-/whoami", [401; 5]),
+    row("/whoami", "GET", "/-/whoami", [401, 401, 200, 200, 200]),
+    row("/user/{rest:.*}", "GET", "/-/user/org.couchdb.user:me", OPEN),
+    Row { body: "{}", ..row("/user/{rest:.*}", "PUT", "/-/user/org.couchdb.user:me", [422; 5]) },
+    row("/user/{rest:.*}", "DELETE", "/-/user/token/none", [200, 401, 422, 422, 422]),
+    row(PROFILE, "GET", "/-/npm/v1/user", [401, 401, 200, 200, 200]),
+    Row {
+        body: "{\"email\":\"me@garden.example\"}",
+        ..row(PROFILE, "POST", "/-/npm/v1/user", [401, 401, 403, 200, 200])
+    },
+    row(TOKENS, "GET", "/-/npm/v1/tokens", [401, 401, 403, 200, 200]),
+    row(TOKENS, "GET", "/-/npm/v1/tokens/gat", [401, 401, 403, 200, 200]),
+    Row {
+        body: "{\"readonly\":true}",
+        ..row(TOKENS, "POST", "/-/npm/v1/tokens", [401, 401, 403, 201, 201])
+    },
+    Row { body: "{}", ..row(TOKENS, "POST", "/-/npm/v1/tokens/gat", [401, 401, 403, 422, 422]) },
+    row(TOKENS, "DELETE", "/-/npm/v1/tokens/token/none", [401, 401, 403, 404, 404]),
+    row(TOKENS, "DELETE", "/-/npm/v1/tokens/gat/none", [401, 401, 403, 404, 404]),
     row("/all", "GET", "/-/all", [410; 5]),
     row("/npm/v1/keys", "GET", "/-/npm/v1/keys", [404; 5]),
     row("/npm/v1/attestations/{spec:.*}", "GET", "/-/npm/v1/attestations/lamp@1.0.0", [404; 5]),

@@ -26,6 +26,7 @@ impl Secrets {
 const UPSTREAM: &str = "upstream-token-7f3a9c51e2d84b60";
 const PROXY: &str = "proxy-password-1c8e55d07ab94f23";
 const REGISTRY: &str = "registry-token-93bd20f67e154ac8";
+const PASSWORD: &str = "password-of-ada-5be07c21d9";
 const WRONG: &str = "npm_wrong0token1nobody2has3ever4made5us";
 
 /// An upstream that repeats in its errors what it was sent, as some do.
@@ -77,10 +78,21 @@ async fn use_everything(serving: &Serving, admin: &str, secrets: &Secrets) {
             secrets.absent_from("an answer", &answer);
         }
     }
-    // npm says its token in the path when it logs out; the log must not repeat it
+    // npm says tokens in the paths that end them
     for token in [admin, WRONG] {
-        asked(serving, "GET", &format!("/-/user/token/{token}"), WRONG).await;
+        for before in ["/-/user/token/", "/-/npm/v1/tokens/token/"] {
+            for method in ["GET", "DELETE"] {
+                asked(serving, method, &format!("{before}{token}"), WRONG).await;
+            }
+        }
     }
+    let body = json!({
+        "_id": "org.couchdb.user:ada", "name": "ada", "password": PASSWORD, "type": "user",
+    });
+    let login =
+        crate::harness::Request::new(serving.address(), "PUT", "/-/user/org.couchdb.user:ada");
+    let answer = login.json(&body).send().await;
+    secrets.absent_from("a login", &answer.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,7 +112,13 @@ async fn nothing_that_the_program_writes_or_answers_holds_a_secret() {
     let serving = espejo.serve_logging_to(&log, &["--upstream", &upstream.url()]);
     let admin = std::fs::read_to_string(data.join("admin.token")).expect("the bootstrap token");
     let admin = admin.trim().to_owned();
-    let secrets = Secrets(vec![UPSTREAM.into(), REGISTRY.into(), WRONG.into(), admin.clone()]);
+    let secrets = Secrets(vec![
+        UPSTREAM.into(),
+        REGISTRY.into(),
+        WRONG.into(),
+        PASSWORD.into(),
+        admin.clone(),
+    ]);
     use_everything(&serving, &admin, &secrets).await;
     until("the end of all tasks", || async {
         let tasks = serving.get("/-/tasks").send().await.json();

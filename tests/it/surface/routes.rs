@@ -31,6 +31,9 @@ const ALL: [u16; 5] = [200; 5];
 /// Open to everybody, but a token that is sent has to be good.
 const OPEN: [u16; 5] = [200, 401, 200, 200, 200];
 
+const LOGIN: &str = "/v1/login/request/session/{id}";
+/// A login and a link that are not there.
+const NO_SESSION: &str = "00000000-0000-4000-8000-000000000000";
 const PROFILE: &str = "[/npm/v1/user, /npm/v1/user/]";
 const TOKENS: &str = "/npm/v1/tokens{rest:(/.*)?}";
 
@@ -58,6 +61,12 @@ const ROWS: &[Row] = &[
     Row { body: "{}", ..row(TOKENS, "POST", "/-/npm/v1/tokens/gat", [401, 401, 403, 422, 422]) },
     row(TOKENS, "DELETE", "/-/npm/v1/tokens/token/none", [401, 401, 403, 404, 404]),
     row(TOKENS, "DELETE", "/-/npm/v1/tokens/gat/none", [401, 401, 403, 404, 404]),
+    Row { body: "{}", ..row("/v1/login", "POST", "/-/v1/login", ALL) },
+    row(LOGIN, "GET", "/-/v1/login/request/session/{none}", [404; 5]),
+    row(LOGIN, "POST", "/-/v1/login/request/session/{none}", [404; 5]),
+    row("/ui/join/{link}", "GET", "/-/ui/join/{none}", [404; 5]),
+    row("/ui/join/{link}", "POST", "/-/ui/join/{none}", [404; 5]),
+    row("/v1/login/done/session/{id}", "GET", "/-/v1/login/done/session/{none}", [404; 5]),
     row("/all", "GET", "/-/all", [410; 5]),
     row("/npm/v1/keys", "GET", "/-/npm/v1/keys", [404; 5]),
     row("/npm/v1/attestations/{spec:.*}", "GET", "/-/npm/v1/attestations/lamp@1.0.0", [404; 5]),
@@ -125,7 +134,7 @@ fn declared() -> BTreeSet<String> {
     let flat: String =
         table.split_whitespace().collect::<Vec<_>>().join(" ").replace("( \"", "(\"");
     let mut patterns = BTreeSet::new();
-    for call in ["read(\"", "command(\"", "resource(\""] {
+    for call in ["read(\"", "command(\"", "resource(\"", "several(\"", "page(\""] {
         patterns.extend(between(&flat, call, '"').map(str::to_owned));
     }
     // the arms of `match segments.as_slice()`, and the kinds of package paths
@@ -185,7 +194,10 @@ impl World {
     }
 
     async fn status(&self, method: &str, target: &str, body: &str, identity: usize) -> u16 {
-        let target = target.replace("{task}", &self.task).replace("{own}", &self.own);
+        let target = target
+            .replace("{none}", NO_SESSION)
+            .replace("{task}", &self.task)
+            .replace("{own}", &self.own);
         let mut request = self.mirror.request(method, &target);
         if let Some(token) = &self.tokens[identity] {
             request = request.token(token);
@@ -194,7 +206,9 @@ impl World {
             request = request.body("application/json", body);
         }
         let answer = request.send().await;
-        if answer.status >= 400 && answer.status != 501 && method != "HEAD" {
+        let is_page =
+            answer.header("content-type").is_some_and(|kind| kind.starts_with("text/html"));
+        if answer.status >= 400 && answer.status != 501 && !is_page {
             answer.error(); // the common envelope, always
         }
         assert_eq!(answer.must("x-content-type-options"), "nosniff", "{method} {target}");

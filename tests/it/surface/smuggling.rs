@@ -71,10 +71,8 @@ async fn chunks_that_are_no_chunks_end_the_connection() {
         assert_eq!(statuses(&answer), [400], "{chunks:?}: {answer}");
     }
     // and with real ones the next request on the connection is the next request
-    let good = format!(
-        "PUT /lamp/sync HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n\
-         2\r\n{{}}\r\n0\r\n\r\nGET /-/ping HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
-    );
+    let good = "PUT /lamp/sync HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n\
+                2\r\n{}\r\n0\r\n\r\nGET /-/ping HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     let answer = raw(&mirror, good.as_bytes()).await.expect("the end");
     assert_eq!(statuses(&answer), [401, 200], "{answer}");
     mirror.finish().await;

@@ -34,6 +34,10 @@ const OPEN: [u16; 5] = [200, 401, 200, 200, 200];
 const LOGIN: &str = "/v1/login/request/session/{id}";
 /// A login and a link that are not there.
 const NO_SESSION: &str = "00000000-0000-4000-8000-000000000000";
+/// For admins alone.
+const ADMIN: [u16; 5] = [401, 401, 403, 403, 200];
+/// The same of something that is not there.
+const NONE: [u16; 5] = [401, 401, 403, 403, 404];
 const PROFILE: &str = "[/npm/v1/user, /npm/v1/user/]";
 const TOKENS: &str = "/npm/v1/tokens{rest:(/.*)?}";
 
@@ -67,6 +71,16 @@ const ROWS: &[Row] = &[
     row("/ui/join/{link}", "GET", "/-/ui/join/{none}", [404; 5]),
     row("/ui/join/{link}", "POST", "/-/ui/join/{none}", [404; 5]),
     row("/v1/login/done/session/{id}", "GET", "/-/v1/login/done/session/{none}", [404; 5]),
+    row("/audit", "GET", "/-/audit", ADMIN),
+    row("/registry", "GET", "/-/registry", ALL),
+    Row { body: "{}", ..row("/registry", "POST", "/-/registry", [401, 401, 403, 403, 422]) },
+    row("/registry/{id}", "GET", "/-/registry/default", ALL),
+    Row { body: "{}", ..row("/registry/{id}", "PATCH", "/-/registry/none", NONE) },
+    row("/registry/{id}", "DELETE", "/-/registry/none", ADMIN),
+    row("/registry/{id}/scopes", "GET", "/-/registry/default/scopes", ALL),
+    row("/registry/{id}/sync", "POST", "/-/registry/none/sync", NONE),
+    Row { body: "{}", ..row("/scope", "POST", "/-/scope", [401, 401, 403, 403, 422]) },
+    row("/scope/{id}", "DELETE", "/-/scope/none", ADMIN),
     row("/all", "GET", "/-/all", [410; 5]),
     row("/npm/v1/keys", "GET", "/-/npm/v1/keys", [404; 5]),
     row("/npm/v1/attestations/{spec:.*}", "GET", "/-/npm/v1/attestations/lamp@1.0.0", [404; 5]),

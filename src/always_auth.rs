@@ -85,7 +85,7 @@ where
 async fn check(request: &ServiceRequest) -> Result<(), ApiError> {
     let app = request.app_data::<Data<App>>();
     let app = app.ok_or_else(|| ApiError::Internal("a server without its App".into()))?;
-    Caller::of(app, request.request()).await?.user().map(drop)
+    Caller::token_of(app, request.request()).await?.map(drop).ok_or(ApiError::LoginFirst)
 }
 
 /// A proxy that keeps the answer would hand it to those who have no token.

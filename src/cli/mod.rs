@@ -4,7 +4,7 @@ mod accounts;
 pub mod arguments;
 mod audit;
 mod backup;
-mod bench;
+pub mod bench;
 mod block;
 mod completions;
 mod config;

@@ -116,15 +116,26 @@ impl Caller {
     /// # Errors
     /// 401 for a token that is unknown or expired, 403 for an address it may not be used from.
     pub async fn of(app: &App, request: &HttpRequest) -> Result<Self, ApiError> {
-        let headers = request.headers();
-        let Some(sent) = headers.get(header::AUTHORIZATION) else { return Ok(Self::Anonymous) };
+        let known = Self::token_of(app, request).await?;
+        Ok(known.map_or(Self::Anonymous, |known| Self::User(User::new(app, known))))
+    }
+
+    /// The token that a request carries, when it is a good one.
+    ///
+    /// # Errors
+    /// As [`Caller::of`].
+    pub async fn token_of(
+        app: &App,
+        request: &HttpRequest,
+    ) -> Result<Option<Arc<Known>>, ApiError> {
+        let Some(sent) = request.headers().get(header::AUTHORIZATION) else { return Ok(None) };
         let text = sent.to_str().ok().and_then(bearer).ok_or(INVALID)?;
         let found = app.accounts.known.find(key_of(text)).await?;
         let known = found.ok_or(INVALID)?;
         let now_ms = now_ms();
-        known.check(now_ms, client(app, request))?;
+        known.check(now_ms, || client(app, request))?;
         app.accounts.known.note_use(&known, now_ms);
-        Ok(Self::User(User::new(app, known)))
+        Ok(Some(known))
     }
 
     /// The user.

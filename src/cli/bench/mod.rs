@@ -4,7 +4,7 @@
 
 mod child;
 mod limit;
-mod load;
+pub mod load;
 mod serve;
 mod sync;
 mod usage;

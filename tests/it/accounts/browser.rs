@@ -20,7 +20,7 @@ async fn begin(mirror: &TestMirror) -> (String, String) {
 }
 
 /// The secret of a page's form; the cookie that goes with it.
-fn form_of(page: &Answer) -> (String, String) {
+pub fn form_of(page: &Answer) -> (String, String) {
     let html = page.text();
     let (_, rest) = html.split_once("name=\"form\" value=\"").expect("a form");
     let (secret, _) = rest.split_once('"').expect("a value");
@@ -30,7 +30,12 @@ fn form_of(page: &Answer) -> (String, String) {
     (secret.to_owned(), cookie.to_owned())
 }
 
-async fn send(mirror: &TestMirror, path: &str, cookie: &str, fields: &[(&str, &str)]) -> Answer {
+pub async fn send(
+    mirror: &TestMirror,
+    path: &str,
+    cookie: &str,
+    fields: &[(&str, &str)],
+) -> Answer {
     let pairs = fields.iter().map(|(name, value)| format!("{name}={}", value.replace(' ', "+")));
     let body = pairs.collect::<Vec<_>>().join("&");
     let request = mirror.request("POST", path).header("cookie", cookie);

@@ -1,6 +1,6 @@
 //! Accounts: logins, profiles, tokens and what each of them opens.
 
-mod browser;
+pub mod browser;
 mod commands;
 mod limits;
 mod login;
@@ -14,7 +14,7 @@ use store::users::{self, NewUser, UserChange};
 
 use crate::harness::{Answer, Builder, Package, TestMirror};
 
-const PASSWORD: &str = "correct horse";
+pub const PASSWORD: &str = "correct horse";
 
 fn builder() -> Builder {
     let packages =
@@ -23,7 +23,7 @@ fn builder() -> Builder {
 }
 
 /// A mirror on which people make their own accounts.
-async fn open() -> TestMirror {
+pub async fn open() -> TestMirror {
     builder().serve(|settings| settings.registration_open = true).start().await
 }
 
@@ -45,7 +45,7 @@ async fn put(mirror: &TestMirror, name: &str, body: &Value) -> Answer {
 }
 
 /// Makes an account as a person does; the token it gives.
-async fn register(mirror: &TestMirror, name: &str) -> String {
+pub async fn register(mirror: &TestMirror, name: &str) -> String {
     let answer = put(mirror, name, &credentials(name)).await.expect(201);
     answer.json()["token"].as_str().expect("a token").to_owned()
 }

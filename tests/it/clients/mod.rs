@@ -5,6 +5,7 @@
 //! without it these tests say that they were left out. `scripts/clients/run` adds the large
 //! application with all four clients.
 
+mod accounts;
 mod applications;
 mod npm_commands;
 mod signatures;
@@ -92,21 +93,30 @@ fn copy(from: &Path, to: &Path) {
 
 /// npm with settings, cache and home of its own, in a folder.
 fn npm_command(registry: &str, home: &Path, folder: &Path, arguments: &[&str]) -> Command {
-    std::fs::create_dir_all(home).expect("a folder");
-    for file in ["user-npmrc", "global-npmrc"] {
-        std::fs::write(home.join(file), "").expect("a file");
-    }
     let mut command = Command::new("npm");
     command
         .args(arguments)
         .arg(format!("--registry={registry}/"))
         .args(["--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier"])
+        .current_dir(folder);
+    with_home(&mut command, home);
+    command
+}
+
+/// Keeps all that a client reads and writes of its user in a folder, and what is there already.
+fn with_home(command: &mut Command, home: &Path) {
+    std::fs::create_dir_all(home).expect("a folder");
+    for file in ["user-npmrc", "global-npmrc"] {
+        let path = home.join(file);
+        if !path.exists() {
+            std::fs::write(path, "").expect("a file");
+        }
+    }
+    command
         .env("HOME", home)
         .env("npm_config_userconfig", home.join("user-npmrc"))
         .env("npm_config_globalconfig", home.join("global-npmrc"))
-        .env("npm_config_cache", home.join("cache"))
-        .current_dir(folder);
-    command
+        .env("npm_config_cache", home.join("cache"));
 }
 
 /// Runs a command to its end while the mirror goes on in this process.

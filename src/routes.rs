@@ -9,14 +9,15 @@ use actix_web::http::Method;
 use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, guard};
 use npm::{PackageName, PackagePath};
+use percent_encoding::percent_decode_str;
 
 use crate::app::App;
 use crate::control;
 use crate::control::messages::PREFIX;
 use crate::error::ApiError;
 use crate::handlers::{
-    audit, dist_tag, feed, health, home, login, manifest, packument, registries, signing, sync,
-    tarball, tasks, tokens, unserved, users,
+    audit, blocks, dist_tag, feed, health, home, login, manifest, packument, registries, signing,
+    sync, tarball, tasks, tokens, unserved, users,
 };
 
 /// The registry.
@@ -289,11 +290,38 @@ async fn package_api(
         ["syncs"] if *request.method() == Method::PUT => {
             sync::create_sync(&app, &request, payload, name).await
         }
+        ["blocks"] => blocks_api(app, request, payload, name, None).await,
+        ["blocks", version] => {
+            let version = percent_decode_str(version).decode_utf8_lossy().into_owned();
+            blocks_api(app, request, payload, name, Some(&version)).await
+        }
         ["syncs"] => unserved::only(&app, &request, payload, "PUT, OPTIONS").await,
         ["dist-tags"] | ["syncs", _] | ["syncs", _, "log"] | ["syncs", _, "log", "stream"] => {
             unserved::wrong_method(app, request, payload).await
         }
         _ => unserved::unknown(app, request, payload).await,
+    }
+}
+
+/// `blocks` of a package, or with a version of that.
+async fn blocks_api(
+    app: Data<App>,
+    request: HttpRequest,
+    payload: Payload,
+    name: PackageName,
+    version: Option<&str>,
+) -> Result<HttpResponse, ApiError> {
+    match *request.method() {
+        Method::GET | Method::HEAD if version.is_none() => blocks::get_blocks(&app, name).await,
+        Method::PUT => blocks::put_block(&app, &request, payload, name, version).await,
+        Method::DELETE => blocks::delete_block(&app, &request, payload, name, version).await,
+        _ => {
+            let allow = match version {
+                None => "GET, HEAD, PUT, DELETE, OPTIONS",
+                Some(_) => "PUT, DELETE, OPTIONS",
+            };
+            unserved::only(&app, &request, payload, allow).await
+        }
     }
 }
 

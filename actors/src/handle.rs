@@ -10,10 +10,10 @@ use npm::{PackageName, Sha512Digest};
 use store::alarms;
 use store::audit::By;
 use store::blobs::BlobLocation;
-use store::blocks;
+use store::blocks::{self, BlockRow};
 use store::packages;
 use store::tasks::{self, NewTask, TaskOptions, TaskRow};
-use store::{Committed, Keeping, PackageChange, Store, StoreError, TaskId, WriteFn};
+use store::{AnyConnection, Committed, Keeping, PackageChange, Store, StoreError, TaskId, WriteFn};
 use tokio::sync::{broadcast, oneshot};
 
 use crate::attestations;
@@ -364,11 +364,10 @@ impl EngineHandle {
         version: &str,
         reason: &str,
         by: By,
-    ) -> Result<(), EngineError> {
+    ) -> Result<BlockRow, EngineError> {
         let (of, version, reason) = (name.clone(), version.to_owned(), reason.to_owned());
-        self.write(Box::new(move |rows| blocks::add_by(rows, &of, &version, &reason, &by))).await?;
-        self.shared.parts.tell(EngineEvent::BlocksChanged { name: name.clone() });
-        Ok(())
+        self.change_blocks(name, move |rows| blocks::add_by(rows, &of, &version, &reason, &by))
+            .await
     }
 
     /// Ends a block, whoever made it; `false` when there was none.
@@ -382,15 +381,23 @@ impl EngineHandle {
         by: By,
     ) -> Result<bool, EngineError> {
         let (of, version) = (name.clone(), version.to_owned());
-        let (found, was_found) = oneshot::channel();
+        self.change_blocks(name, move |rows| blocks::remove_by(rows, &of, &version, &by)).await
+    }
+
+    /// Caches learn of it whatever becomes of who asked.
+    async fn change_blocks<T: Send + 'static>(
+        &self,
+        name: &PackageName,
+        change: impl FnOnce(&mut AnyConnection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let (answer, answered) = oneshot::channel();
         self.write(Box::new(move |rows| {
-            // the caller may have gone; the block ends all the same
-            let _ = found.send(blocks::remove_by(rows, &of, &version, &by)?);
+            let _ = answer.send(change(rows)?);
             Ok(())
         }))
         .await?;
         self.shared.parts.tell(EngineEvent::BlocksChanged { name: name.clone() });
-        Ok(was_found.await.unwrap_or(false))
+        answered.await.map_err(|_| EngineError::Busy)
     }
 
     /// What the operator decided about signatures and removals.

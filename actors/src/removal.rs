@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use npm::{PackageName, PackumentScan, with_kept_versions};
-use store::blocks::{self, WHOLE_PACKAGE};
+use store::blocks::{self, NewBlock, WHOLE_PACKAGE};
 use store::versions::VersionRow;
 use store::{
     BlockKind, Gone, PackageChange, PackageStatus, Store, Validators, VersionChange, VersionState,
@@ -74,10 +74,7 @@ pub(crate) async fn block_package(
     name: &PackageName,
 ) -> Result<(), CommitError> {
     let name = name.clone();
-    write(Box::new(move |rows| {
-        blocks::add(rows, &name, WHOLE_PACKAGE, BlockKind::Removed, BLOCK_REASON)
-    }))
-    .await
+    write(Box::new(move |rows| blocks::add(rows, &removed_block(&name, WHOLE_PACKAGE)))).await
 }
 
 /// Whether the next request has to be unconditional: "not modified" would not say whether what
@@ -157,6 +154,10 @@ async fn restore_blocks(
     write(unblock).await
 }
 
+fn removed_block<'a>(name: &'a PackageName, version: &'a str) -> NewBlock<'a> {
+    NewBlock { name, version, kind: BlockKind::Removed, reason: BLOCK_REASON, operator: None }
+}
+
 async fn block_versions(
     write: &WriteRows,
     name: &PackageName,
@@ -168,7 +169,7 @@ async fn block_versions(
     let name = name.clone();
     write(Box::new(move |rows| {
         for version in &versions {
-            blocks::add(rows, &name, version, BlockKind::Removed, BLOCK_REASON)?;
+            blocks::add(rows, &removed_block(&name, version))?;
         }
         Ok(())
     }))

@@ -22,7 +22,9 @@ fn render(criterion: &mut Criterion) {
         ("abbreviated", PackumentForm::Abbreviated, &shown),
         ("full_some_hidden", PackumentForm::Full, &canaries),
     ] {
-        let options = RenderOptions { name: &name, base_url: "https://npm.example.org", hidden };
+        let told = std::collections::BTreeMap::new();
+        let options =
+            RenderOptions { name: &name, base_url: "https://npm.example.org", hidden, told: &told };
         group.bench_function(case, |bencher| {
             bencher.iter(|| render_packument(black_box(&scan), form, &options).len());
         });

@@ -2,7 +2,6 @@
 //!
 //! Pure work without I/O, run by the [`WorkPool`](super::work_pool::WorkPool).
 
-use std::collections::HashSet;
 use std::io::{Read, Write};
 
 use bytes::Bytes;
@@ -16,6 +15,7 @@ use npm::{
 use serde::Serializer;
 use store::DocumentEncoding;
 
+use super::withheld::HiddenVersions;
 use crate::extract::encoding::Encoding;
 
 /// Made once per revision and read for ever, so size counts: on full packuments of 4 MB level 9 of
@@ -102,13 +102,13 @@ pub fn make(
     name: &PackageName,
     wanted: &Wanted,
     base_url: &str,
-    hidden: &HashSet<String>,
+    hidden: &HiddenVersions,
 ) -> Result<Made, MakeError> {
     let body = unpack(source)?;
     let scan =
         PackumentScan::parse(&body).map_err(|error| MakeError::Damaged(error.to_string()))?;
-    let is_hidden = |version: &str| hidden.contains(version);
-    let options = RenderOptions { name, base_url, hidden: &is_hidden };
+    let is_hidden = |version: &str| hidden.versions.contains(version);
+    let options = RenderOptions { name, base_url, hidden: &is_hidden, told: &hidden.told };
     let plain = match wanted {
         Wanted::Packument(form, _) => render_packument(&scan, *form, &options),
         Wanted::Manifest(form, spec) => {
@@ -191,7 +191,7 @@ mod tests {
     }
 
     fn make_of(source: &Source, wanted: &Wanted) -> Result<Made, MakeError> {
-        make(source, &lamp(), wanted, "http://m", &HashSet::new())
+        make(source, &lamp(), wanted, "http://m", &HiddenVersions::default())
     }
 
     fn stored(encoding: DocumentEncoding, bytes: Bytes, body_bytes: usize) -> Source {
@@ -209,7 +209,7 @@ mod tests {
         let again = make_of(&source, &Wanted::Packument(form, Encoding::Gzip)).unwrap();
         assert_eq!(again, packed, "the same bytes and tag every time");
         let wanted = Wanted::Packument(form, Encoding::Gzip);
-        let other = make(&source, &lamp(), &wanted, "http://o", &HashSet::new());
+        let other = make(&source, &lamp(), &wanted, "http://o", &HiddenVersions::default());
         assert_ne!(other.unwrap().etag, packed.etag, "another base, another tag");
     }
 
@@ -255,7 +255,8 @@ mod tests {
     #[test]
     fn a_hidden_version_is_in_nothing_that_is_made() {
         let source = Source::Body(Bytes::from_static(BODY.as_bytes()));
-        let hidden = HashSet::from(["1.1.0".to_owned()]);
+        let versions = std::collections::HashSet::from(["1.1.0".to_owned()]);
+        let hidden = HiddenVersions { versions, ..HiddenVersions::default() };
         let ask = |wanted: Wanted| make(&source, &lamp(), &wanted, "http://m", &hidden);
         let form = PackumentForm::Full;
         let whole = ask(Wanted::Packument(form, Encoding::Identity)).unwrap();

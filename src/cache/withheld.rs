@@ -1,6 +1,6 @@
 //! What readers must not get although it is here: blocked, or not signed as required.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use actors::SyncPolicy;
@@ -14,14 +14,37 @@ use store::{AnyConnection, StoreError};
 use crate::error::ApiError;
 
 /// Versions left out of documents.
-pub type Hidden = Arc<HashSet<String>>;
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HiddenVersions {
+    /// All of them.
+    pub versions: HashSet<String>,
+    /// Those that documents give a reason for.
+    pub told: BTreeMap<String, String>,
+}
+
+/// Shared by a package and what is made of it.
+pub type Hidden = Arc<HiddenVersions>;
+
+impl HiddenVersions {
+    /// Whether everything is shown.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.versions.is_empty()
+    }
+
+    /// Leaves out a blocked version.
+    pub fn block(&mut self, block: &BlockRow) {
+        self.versions.insert(block.version.clone());
+        self.told.insert(block.version.clone(), block.told());
+    }
+}
 
 /// What the tables say about withholding a package.
 pub struct Withheld {
     /// The block of the whole package.
     pub package: Option<BlockRow>,
     /// Versions left out.
-    pub versions: HashSet<String>,
+    pub versions: HiddenVersions,
 }
 
 impl Withheld {
@@ -35,16 +58,16 @@ impl Withheld {
         name: &PackageName,
         row: Option<&PackageRow>,
     ) -> Result<Self, StoreError> {
-        let mut withheld = Self { package: None, versions: HashSet::new() };
+        let mut withheld = Self { package: None, versions: HiddenVersions::default() };
         for block in blocks::of_package(rows, name)? {
             if block.version == WHOLE_PACKAGE {
                 withheld.package = Some(block);
             } else {
-                withheld.versions.insert(block.version);
+                withheld.versions.block(&block);
             }
         }
         if let Some(row) = row.filter(|_| policy.withholds(None)) {
-            withheld.versions.extend(versions::not_valid(rows, row.id)?);
+            withheld.versions.versions.extend(versions::not_valid(rows, row.id)?);
         }
         Ok(withheld)
     }
@@ -53,7 +76,7 @@ impl Withheld {
 /// The refusal of a blocked package, or of one version or file of it.
 #[must_use]
 pub fn blocked(what: impl std::fmt::Display, block: &BlockRow) -> ApiError {
-    ApiError::Legal(format!("{what} was blocked, reason: {}", block.reason))
+    ApiError::Legal(format!("{what} was blocked, reason: {}", block.told()))
 }
 
 /// Why this version is not given out, if it is not; `row` is there when the version is known.

@@ -112,8 +112,9 @@ fn add(place: &Place, arguments: &AddArguments, output: &Output) -> Outcome {
         }
         Place::Local { store, .. } => {
             let of = target.clone();
-            let write: WriteFn =
-                Box::new(move |rows| blocks::add_by(rows, &of.name, &of.version, &reason, &by()));
+            let write: WriteFn = Box::new(move |rows| {
+                blocks::add_by(rows, &of.name, &of.version, &reason, &by()).map(drop)
+            });
             write_blocking(store, vec![write])?;
         }
     }

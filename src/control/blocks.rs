@@ -91,6 +91,7 @@ impl From<blocks::BlockRow> for BlockAnswer {
             id: row.id,
             kind: row.kind.as_str().to_owned(),
             reason: row.reason,
+            operator: row.operator,
             created_at_ms: row.created_at_ms,
             updated_at_ms: row.updated_at_ms,
         }

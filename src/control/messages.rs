@@ -217,6 +217,9 @@ pub struct BlockRequest {
     /// Why; clients are told.
     #[serde(default)]
     pub reason: String,
+    /// Who asks, for the audit log.
+    #[serde(default)]
+    pub who: String,
 }
 
 /// Answer of `GET blocks`.
@@ -237,6 +240,8 @@ pub struct BlockAnswer {
     pub kind: String,
     /// Why.
     pub reason: String,
+    /// Who withholds it, `name/id`; none where no person does.
+    pub operator: Option<String>,
     /// Since when, unix milliseconds.
     pub created_at_ms: i64,
     /// When the reason changed last.

@@ -17,7 +17,7 @@ use crate::cache::damage::forget_blob;
 use crate::cache::packages::Package;
 use crate::cache::render::Wanted;
 use crate::cache::tarballs::Place;
-use crate::cache::withheld::Hidden;
+use crate::cache::withheld::{Hidden, HiddenVersions};
 use crate::error::ApiError;
 
 /// The document of a package that is not here, rendered as soon as it is.
@@ -93,8 +93,10 @@ async fn hidden(
 ) -> Result<Hidden, ApiError> {
     let of = name.clone();
     let blocks = app.engine.store().read(move |rows| blocks::of_package(rows, &of)).await?;
-    let blocked = blocks.into_iter().map(|block| block.version);
-    Ok(Arc::new(blocked.chain(document.withheld.iter().cloned()).collect()))
+    let mut hidden = HiddenVersions::default();
+    blocks.iter().for_each(|block| hidden.block(block));
+    hidden.versions.extend(document.withheld.iter().cloned());
+    Ok(Arc::new(hidden))
 }
 
 /// The mirrors that the request came through.

@@ -1,6 +1,7 @@
 //! Handlers: extract, decide, answer.
 
 pub mod audit;
+pub mod blocks;
 pub mod dist_tag;
 pub mod document;
 pub mod feed;

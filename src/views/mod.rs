@@ -1,6 +1,7 @@
 //! Response bodies.
 
 pub mod account;
+pub mod block;
 pub mod body;
 pub mod feed;
 pub mod home;
@@ -14,6 +15,13 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 
 use crate::error::JSON;
+
+/// The answer of a request that changes something and has nothing to tell.
+#[derive(Debug, Serialize)]
+pub struct Done {
+    /// Always true.
+    pub ok: bool,
+}
 
 /// 200 with a small JSON document.
 #[must_use]

@@ -1,10 +1,12 @@
-//! The `blocks` table: packages and versions that are withheld, and why.
+//! The `blocks` table: packages and versions that are withheld, why, and by whom.
 //!
-//! Every write raises the revision of the package, so documents made before are made anew.
+//! Every write raises the revision of the package, so documents made before are made anew. What a
+//! person does comes through [`add_by`] and [`remove_by`], which write it down in the audit log; what
+//! a sync finds comes through [`add`] and [`remove`].
 
 use diesel::prelude::*;
 use npm::PackageName;
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::audit::{self, By};
@@ -34,22 +36,53 @@ pub struct BlockRow {
     pub created_at_ms: i64,
     /// When the reason changed last.
     pub updated_at_ms: i64,
+    /// Who withholds it, `name/id`; none where no person does.
+    pub operator: Option<String>,
 }
 
-type Raw = (String, String, String, String, String, i64, i64);
+impl BlockRow {
+    /// The reason as clients are told it: with who said so.
+    #[must_use]
+    pub fn told(&self) -> String {
+        match &self.operator {
+            Some(operator) => format!("{} (operator: {operator})", self.reason),
+            None => self.reason.clone(),
+        }
+    }
+}
+
+/// What is to be withheld, and why.
+#[derive(Clone, Copy, Debug)]
+pub struct NewBlock<'a> {
+    /// The package.
+    pub name: &'a PackageName,
+    /// The version, [`WHOLE_PACKAGE`] for all.
+    pub version: &'a str,
+    /// Who withholds.
+    pub kind: BlockKind,
+    /// Why.
+    pub reason: &'a str,
+    /// `name/id` of the person.
+    pub operator: Option<&'a str>,
+}
+
+type Raw = (String, String, String, String, String, i64, i64, Option<String>);
 
 /// A person's word stands against what a sync finds, not the other way round.
 const UPSERT: RowsStatement = RowsStatement {
-    head: "INSERT INTO blocks (name, version, id, kind, reason, created_at_ms, updated_at_ms) \
-           VALUES ",
-    columns: 7,
+    head: "INSERT INTO blocks (name, version, id, kind, reason, created_at_ms, updated_at_ms, \
+           operator) VALUES ",
+    columns: 8,
     tail: " ON CONFLICT (name, version) DO UPDATE SET kind = excluded.kind, \
-           reason = excluded.reason, updated_at_ms = excluded.updated_at_ms \
+           reason = excluded.reason, updated_at_ms = excluded.updated_at_ms, \
+           operator = excluded.operator \
            WHERE (blocks.kind = 'removed' OR excluded.kind = 'admin') \
-           AND (blocks.kind <> excluded.kind OR blocks.reason <> excluded.reason)",
+           AND (blocks.kind <> excluded.kind OR blocks.reason <> excluded.reason \
+           OR COALESCE(blocks.operator, '') <> COALESCE(excluded.operator, ''))",
 };
 
-fn row((name, version, id, kind, reason, created, updated): Raw) -> Result<BlockRow, StoreError> {
+fn row(raw: Raw) -> Result<BlockRow, StoreError> {
+    let (name, version, id, kind, reason, created, updated, operator) = raw;
     Ok(BlockRow {
         id,
         name: package_name(&name)?,
@@ -58,6 +91,7 @@ fn row((name, version, id, kind, reason, created, updated): Raw) -> Result<Block
         reason,
         created_at_ms: created,
         updated_at_ms: updated,
+        operator,
     })
 }
 
@@ -112,32 +146,95 @@ pub fn list(
 ///
 /// # Errors
 /// Those of the database.
-pub fn add(
-    connection: &mut AnyConnection,
-    name: &PackageName,
-    version: &str,
-    kind: BlockKind,
-    reason: &str,
-) -> Result<(), StoreError> {
+pub fn add(connection: &mut AnyConnection, new: &NewBlock<'_>) -> Result<(), StoreError> {
     let now_ms = dialect::now_ms(connection)?;
     let id = Uuid::now_v7().hyphenated().to_string();
     let values = [
-        Value::Text(name.as_str()),
-        Value::Text(version),
+        Value::Text(new.name.as_str()),
+        Value::Text(new.version),
         Value::Text(&id),
-        Value::Text(kind.as_str()),
-        Value::Text(reason),
+        Value::Text(new.kind.as_str()),
+        Value::Text(new.reason),
         Value::BigInt(now_ms),
         Value::BigInt(now_ms),
+        Value::OptionalText(new.operator),
     ];
     if UPSERT.execute(connection, &values)? > 0 {
-        raise_revision(connection, name, now_ms)?;
-        if kind == BlockKind::Admin {
+        raise_revision(connection, new.name, now_ms)?;
+        if new.kind == BlockKind::Admin {
             // others come with a commit, of which there are thousands a second in a bulk sync
             epochs::raise(connection, epochs::Kind::Blocks)?;
         }
     }
     Ok(())
+}
+
+/// The block of just this, not of what it is part of.
+///
+/// # Errors
+/// Those of the database.
+pub fn find(
+    connection: &mut AnyConnection,
+    name: &PackageName,
+    version: &str,
+) -> Result<Option<BlockRow>, StoreError> {
+    let found = blocks::table.find((name.as_str(), version)).get_result::<Raw>(connection);
+    found.optional()?.map(row).transpose()
+}
+
+/// A person withholds a version, or all of them (a write); answers the row.
+///
+/// # Errors
+/// Those of the database.
+pub fn add_by(
+    connection: &mut AnyConnection,
+    name: &PackageName,
+    version: &str,
+    reason: &str,
+    by: &By,
+) -> Result<BlockRow, StoreError> {
+    let before = find(connection, name, version)?;
+    // a login name is never given to another, so it is the id as well
+    let operator = format!("{0}/{0}", by.who);
+    let kind = BlockKind::Admin;
+    add(connection, &NewBlock { name, version, kind, reason, operator: Some(&operator) })?;
+    let after = find(connection, name, version)?;
+    let after =
+        after.ok_or_else(|| StoreError::damaged("a block that was written is not there"))?;
+    record(connection, "block.add", before.as_ref(), Some(&after), by)?;
+    Ok(after)
+}
+
+/// A person lifts a block, whoever made it (a write); `false` when there was none.
+///
+/// # Errors
+/// Those of the database.
+pub fn remove_by(
+    connection: &mut AnyConnection,
+    name: &PackageName,
+    version: &str,
+    by: &By,
+) -> Result<bool, StoreError> {
+    let Some(before) = find(connection, name, version)? else { return Ok(false) };
+    record(connection, "block.remove", Some(&before), None, by)?;
+    remove(connection, name, version, None)
+}
+
+fn record(
+    connection: &mut AnyConnection,
+    action: &str,
+    before: Option<&BlockRow>,
+    after: Option<&BlockRow>,
+    by: &By,
+) -> Result<(), StoreError> {
+    let Some(row) = after.or(before) else { return Ok(()) };
+    let subject = match row.version.as_str() {
+        WHOLE_PACKAGE => row.name.to_string(),
+        version => format!("{}@{version}", row.name),
+    };
+    let shown = |row: &BlockRow| json!({ "reason": row.reason, "kind": row.kind.as_str() });
+    let (before, after) = (before.map(shown), after.map(shown));
+    audit::record(connection, by, action, &subject, before.as_ref(), after.as_ref())
 }
 
 /// Ends a block (a write); `false` when there was none. With a kind only one of that kind.
@@ -169,67 +266,6 @@ pub fn remove(
     Ok(gone > 0)
 }
 
-/// [`add`] by a person, with its row of the audit log (a write).
-///
-/// # Errors
-/// Those of the database.
-pub fn add_by(
-    connection: &mut AnyConnection,
-    name: &PackageName,
-    version: &str,
-    reason: &str,
-    by: &By,
-) -> Result<(), StoreError> {
-    let before = shown(connection, name, version)?;
-    add(connection, name, version, BlockKind::Admin, reason)?;
-    let after = shown(connection, name, version)?;
-    let subject = subject(name, version);
-    audit::record(connection, by, "block.add", &subject, before.as_ref(), after.as_ref())
-}
-
-/// [`remove`] by a person, whoever made the block, with its row of the audit log (a write).
-///
-/// # Errors
-/// Those of the database.
-pub fn remove_by(
-    connection: &mut AnyConnection,
-    name: &PackageName,
-    version: &str,
-    by: &By,
-) -> Result<bool, StoreError> {
-    let before = shown(connection, name, version)?;
-    let gone = remove(connection, name, version, None)?;
-    if gone {
-        audit::record(
-            connection,
-            by,
-            "block.remove",
-            &subject(name, version),
-            before.as_ref(),
-            None,
-        )?;
-    }
-    Ok(gone)
-}
-
-/// A block in the audit log.
-fn shown(
-    connection: &mut AnyConnection,
-    name: &PackageName,
-    version: &str,
-) -> Result<Option<Json>, StoreError> {
-    let rows = of_package(connection, name)?;
-    let row = rows.into_iter().find(|row| row.version == version);
-    Ok(row.map(|row| json!({ "kind": row.kind.as_str(), "reason": row.reason })))
-}
-
-fn subject(name: &PackageName, version: &str) -> String {
-    match version {
-        WHOLE_PACKAGE => name.to_string(),
-        version => format!("{name}@{version}"),
-    }
-}
-
 /// Readers see another document from now on.
 fn raise_revision(
     connection: &mut AnyConnection,
@@ -254,7 +290,34 @@ mod tests {
     }
 
     fn block(test: &TestStore, version: &'static str, kind: BlockKind, reason: &'static str) {
-        test.write(move |rows| add(rows, &package("lamp"), version, kind, reason));
+        let name = package("lamp");
+        test.write(move |rows| {
+            add(rows, &NewBlock { name: &name, version, kind, reason, operator: None })
+        });
+    }
+
+    #[test]
+    fn what_a_person_does_has_a_name_and_a_line_in_the_audit_log() {
+        on_each_database(|test| {
+            let (lamp, ada) = (package("lamp"), By::terminal("ada"));
+            let add = |reason| test.write(|rows| add_by(rows, &lamp, "1.0.0", reason, &ada));
+            let first = add("miner");
+            assert_eq!(first.told(), "miner (operator: ada/ada)");
+            assert_eq!(add("runs a miner").id, first.id);
+            assert!(test.write(|rows| remove_by(rows, &lamp, "1.0.0", &ada)));
+            assert!(!test.write(|rows| remove_by(rows, &lamp, "1.0.0", &ada)));
+            let filter = audit::AuditFilter { limit: 10, ..audit::AuditFilter::default() };
+            let log = test.read(|rows| audit::list(rows, &filter));
+            let told: Vec<_> = log.iter().map(|row| (row.action.as_str(), &*row.subject)).collect();
+            let lines = [
+                ("block.remove", "lamp@1.0.0"),
+                ("block.add", "lamp@1.0.0"),
+                ("block.add", "lamp@1.0.0"),
+            ];
+            assert_eq!(told, lines);
+            assert_eq!(log[1].before.as_ref().unwrap()["reason"], "miner");
+            assert_eq!(log[1].by, ada);
+        });
     }
 
     #[test]

@@ -262,6 +262,7 @@ diesel::table! {
         reason -> Text,
         created_at_ms -> BigInt,
         updated_at_ms -> BigInt,
+        operator -> Nullable<Text>,
     }
 }
 

@@ -54,12 +54,16 @@ impl Document<'_, '_> {
         }
         if let Some(time) = object("time") {
             out.extend_from_slice(b",\"time\":");
-            out.extend_from_slice(time.get().as_bytes());
+            match self.hides() {
+                true => self.write_time(out),
+                false => out.extend_from_slice(time.get().as_bytes()),
+            }
         }
         if object("versions").is_some() {
             out.extend_from_slice(b",\"versions\":");
             self.write_versions(out, write_manifest);
         }
+        self.write_told(out);
         out.push(b'}');
     }
 }

@@ -15,6 +15,8 @@ mod tags;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use crate::json;
 use crate::name::PackageName;
 use crate::packument::{PackumentScan, VersionEntry};
@@ -26,6 +28,9 @@ pub use tags::shown_tags;
 
 use address::Addresses;
 
+/// Member of both forms that says why versions are left out.
+const BLOCK_VERSIONS: &str = "blockVersions";
+
 /// What a document is rendered for.
 #[derive(Clone, Copy)]
 pub struct RenderOptions<'a> {
@@ -35,6 +40,8 @@ pub struct RenderOptions<'a> {
     pub base_url: &'a str,
     /// Versions that are left out (blocked, held).
     pub hidden: &'a dyn Fn(&str) -> bool,
+    /// What is said of them in `blockVersions`, by version (wire contract, 2.10).
+    pub told: &'a BTreeMap<String, String>,
 }
 
 /// Renders all visible versions.
@@ -50,7 +57,8 @@ pub fn render_packument(
 ) -> Vec<u8> {
     let visible: Vec<&VersionEntry<'_>> =
         scan.versions.iter().filter(|entry| !(options.hidden)(&entry.key)).collect();
-    let document = Document { scan, visible: &visible, addresses: &Addresses::new(options) };
+    let addresses = Addresses::new(options);
+    let document = Document { scan, visible: &visible, addresses: &addresses, options };
     let mut out = Vec::with_capacity(document.size_limit());
     match form {
         PackumentForm::Full => document.write_full(&mut out),
@@ -102,12 +110,15 @@ struct Document<'d, 'a> {
     scan: &'d PackumentScan<'a>,
     visible: &'d [&'d VersionEntry<'a>],
     addresses: &'d Addresses,
+    options: &'d RenderOptions<'d>,
 }
 
 impl Document<'_, '_> {
     /// No rendered form can be longer: the body, and what our addresses add to each version.
     fn size_limit(&self) -> usize {
-        self.scan.body_bytes() + self.visible.len() * self.addresses.growth() + 256
+        let told = self.options.told.iter().map(|(key, why)| key.len() + 2 * why.len() + 8);
+        let told = told.sum::<usize>();
+        self.scan.body_bytes() + self.visible.len() * self.addresses.growth() + told + 256
     }
 
     /// Whether some version of the body is not shown.
@@ -116,7 +127,11 @@ impl Document<'_, '_> {
     }
 
     fn write_full(&self, out: &mut Vec<u8>) {
-        write_members(out, &self.scan.members, |out, (key, value)| {
+        let told = self.told();
+        // ours stands for what upstream says of its own
+        let members = self.scan.members.iter();
+        let members = members.filter(|(key, _)| told.is_none() || key != BLOCK_VERSIONS);
+        write_members(out, members, |out, (key, value)| {
             json::write_string(out, key);
             out.push(b':');
             match &**key {
@@ -126,9 +141,42 @@ impl Document<'_, '_> {
                 "dist-tags" if self.leaves_out_versions() => {
                     tags::write_repaired(out, self.scan, self.visible);
                 }
+                "time" if self.hides() && json::is_object(value) => self.write_time(out),
                 _ => out.extend_from_slice(value.get().as_bytes()),
             }
         });
+        if told.is_some() {
+            out.pop(); // the brace at the end
+            self.write_told(out);
+            out.push(b'}');
+        }
+    }
+
+    /// Whether readers must not see some version.
+    fn hides(&self) -> bool {
+        self.visible.len() != self.scan.versions.len()
+    }
+
+    /// Without the versions that readers must not see.
+    fn write_time(&self, out: &mut Vec<u8>) {
+        let shown = self.scan.time.iter().filter(|(key, _)| !(self.options.hidden)(key));
+        write_texts(out, shown.map(|(key, at)| (&**key, &**at)));
+    }
+
+    /// What is said of hidden versions, if there is something.
+    fn told(&self) -> Option<&BTreeMap<String, String>> {
+        Some(self.options.told).filter(|told| !told.is_empty())
+    }
+
+    fn write_told(&self, out: &mut Vec<u8>) {
+        let Some(told) = self.told() else { return };
+        let needs_comma = out.last() != Some(&b'{');
+        if needs_comma {
+            out.push(b',');
+        }
+        json::write_string(out, BLOCK_VERSIONS);
+        out.push(b':');
+        write_texts(out, told.iter().map(|(version, why)| (version.as_str(), why.as_str())));
     }
 
     fn write_versions(
@@ -142,6 +190,15 @@ impl Document<'_, '_> {
             write(out, entry, self.addresses);
         });
     }
+}
+
+/// Writes an object of texts.
+fn write_texts<'t>(out: &mut Vec<u8>, members: impl Iterator<Item = (&'t str, &'t str)>) {
+    write_members(out, members, |out, (key, text)| {
+        json::write_string(out, key);
+        out.push(b':');
+        json::write_string(out, text);
+    });
 }
 
 /// Writes an object, one member for each item.

@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use crate::json;
 use crate::packument::{PackumentScan, VersionEntry};
 use crate::version::{highest, is_stable};
 
-use super::write_members;
+use super::write_texts;
 
 /// The dist-tags that readers see when some versions are hidden.
 ///
@@ -32,11 +31,7 @@ pub(super) fn write_repaired(
     scan: &PackumentScan<'_>,
     visible: &[&VersionEntry<'_>],
 ) {
-    write_members(out, repaired(scan, visible), |out, (tag, version)| {
-        json::write_string(out, tag);
-        out.push(b':');
-        json::write_string(out, version);
-    });
+    write_texts(out, repaired(scan, visible).into_iter());
 }
 
 fn repaired<'s>(

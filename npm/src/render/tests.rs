@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -22,7 +24,7 @@ fn render_as(
 ) -> String {
     let name = name(package);
     let scan = PackumentScan::parse(body.as_bytes()).unwrap();
-    let options = RenderOptions { name: &name, base_url, hidden };
+    let options = RenderOptions { name: &name, base_url, hidden, told: &BTreeMap::new() };
     String::from_utf8(render_packument(&scan, form, &options)).unwrap()
 }
 
@@ -219,8 +221,12 @@ fn odd_names_and_versions_are_escaped_in_addresses() {
 fn one_version_is_rendered_alone() {
     let name = name("x");
     let scan = PackumentScan::parse(FULL.as_bytes()).unwrap();
-    let options =
-        RenderOptions { name: &name, base_url: "https://m.example", hidden: &|v| v == "1.0.0" };
+    let options = RenderOptions {
+        name: &name,
+        base_url: "https://m.example",
+        hidden: &|v| v == "1.0.0",
+        told: &BTreeMap::new(),
+    };
     let manifest = |version, form| {
         render_manifest(&scan, version, form, &options)
             .map(|bytes| tree(&String::from_utf8(bytes).unwrap()))
@@ -240,7 +246,12 @@ fn one_version_is_rendered_alone() {
 #[test]
 fn a_manifest_keeps_its_own_readme_and_an_empty_one_can_take_one() {
     let name = name("x");
-    let options = RenderOptions { name: &name, base_url: "https://m.example", hidden: SHOWN };
+    let options = RenderOptions {
+        name: &name,
+        base_url: "https://m.example",
+        hidden: SHOWN,
+        told: &BTreeMap::new(),
+    };
     for (manifest, expected) in [
         (r#"{"readme":"own"}"#, r#"{"readme":"own"}"#),
         ("{ }", r#"{ "readme":"of the document"}"#),
@@ -347,5 +358,24 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn what_is_blocked_is_told_in_both_forms_and_leaves_no_time_behind() {
+    let body = r#"{"name":"lamp","blockVersions":{"9.0.0":"theirs"},
+        "versions":{"1.0.0":{"name":"lamp"},"1.1.0":{"name":"lamp"}},
+        "time":{"modified":"m","1.0.0":"a","1.1.0":"b"}}"#;
+    let scan = PackumentScan::parse(body.as_bytes()).unwrap();
+    let name = PackageName::parse("lamp").unwrap();
+    let told = BTreeMap::from([("1.1.0".to_owned(), "a \"miner\"".to_owned())]);
+    let hidden = |version: &str| version == "1.1.0";
+    let options = RenderOptions { name: &name, base_url: "http://m", hidden: &hidden, told: &told };
+    for form in [PackumentForm::Full, PackumentForm::Abbreviated] {
+        let made = render_packument(&scan, form, &options);
+        let made: Value = serde_json::from_slice(&made).unwrap();
+        assert_eq!(made["blockVersions"], json!({ "1.1.0": "a \"miner\"" }), "{form:?}");
+        assert_eq!(made["time"], json!({ "modified": "m", "1.0.0": "a" }));
+        assert_eq!(made["versions"].as_object().unwrap().len(), 1);
     }
 }

@@ -8,13 +8,22 @@ use store::blocks::WHOLE_PACKAGE;
 use super::lamp;
 use crate::harness::TestMirror;
 
+const ABBREVIATED: &str = "application/vnd.npm.install-v1+json";
+
 fn name() -> PackageName {
     "lamp".parse().expect("a name")
 }
 
+fn by() -> By {
+    By::terminal("ada")
+}
+
 async fn refused(mirror: &TestMirror, target: &str, what: &str) {
     let answer = mirror.get(target).send().await.expect(451);
-    let text = format!("[UNAVAILABLE_FOR_LEGAL_REASONS] {what} was blocked, reason: a miner");
+    let text = format!(
+        "[UNAVAILABLE_FOR_LEGAL_REASONS] {what} was blocked, reason: a miner \
+                        (operator: ada/ada)"
+    );
     assert_eq!(answer.error(), text);
     assert_eq!(answer.header("etag"), None);
 }
@@ -25,11 +34,7 @@ async fn a_blocked_package_is_refused_whole_and_at_once() {
     mirror.sync(&["lamp"]).await;
     mirror.get("/lamp").send().await.expect(200);
     mirror.get(&lamp().tarball_path("1.0.0")).send().await.expect(200);
-    mirror
-        .engine()
-        .block(&name(), WHOLE_PACKAGE, "a miner", By::terminal("ada"))
-        .await
-        .expect("a block");
+    mirror.engine().block(&name(), WHOLE_PACKAGE, "a miner", by()).await.expect("a block");
     for restarted in [false, true] {
         if restarted {
             mirror.restart().await;
@@ -41,13 +46,7 @@ async fn a_blocked_package_is_refused_whole_and_at_once() {
         refused(&mirror, "/-/package/lamp/dist-tags", "lamp").await;
         refused(&mirror, &lamp().tarball_path("1.0.0"), "lamp@1.0.0").await;
     }
-    assert!(
-        mirror
-            .engine()
-            .unblock(&name(), WHOLE_PACKAGE, By::terminal("ada"))
-            .await
-            .expect("an answer")
-    );
+    assert!(mirror.engine().unblock(&name(), WHOLE_PACKAGE, by()).await.expect("an answer"));
     super::becomes(&mirror, "/lamp", 200).await;
     super::becomes(&mirror, &lamp().tarball_path("1.0.0"), 200).await;
     mirror.finish().await;
@@ -58,12 +57,22 @@ async fn a_blocked_version_is_hidden_from_documents_and_refused_by_its_number() 
     let mirror = TestMirror::with(&[lamp()]).await;
     mirror.sync(&["lamp"]).await;
     mirror.get("/lamp").send().await.expect(200);
-    mirror.engine().block(&name(), "1.1.0", "a miner", By::terminal("ada")).await.expect("a block");
+    mirror.engine().block(&name(), "1.1.0", "a miner", by()).await.expect("a block");
     super::shows(&mirror, &["1.0.0"]).await;
     let tags = mirror.get("/-/package/lamp/dist-tags").send().await.expect(200).json();
     assert_eq!(tags, json!({"latest": "1.0.0"}));
     let latest = mirror.get("/lamp/latest").send().await.expect(200).json();
     assert_eq!(latest["version"], "1.0.0");
+    for (accept, form) in [("application/json", "full"), (ABBREVIATED, "abbreviated")] {
+        let whole = mirror.get("/lamp").header("accept", accept).send().await.expect(200).json();
+        assert_eq!(
+            whole["blockVersions"],
+            json!({"1.1.0": "a miner (operator: ada/ada)"}),
+            "{form}"
+        );
+        assert_eq!(whole["time"].get("1.1.0"), None, "{form}");
+        assert!(whole["time"].get("1.0.0").is_some(), "{form}");
+    }
     refused(&mirror, "/lamp/1.1.0", "lamp@1.1.0").await;
     super::becomes(&mirror, &lamp().tarball_path("1.1.0"), 451).await;
     refused(&mirror, &lamp().tarball_path("1.1.0"), "lamp@1.1.0").await;
@@ -76,16 +85,12 @@ async fn a_blocked_version_is_hidden_from_documents_and_refused_by_its_number() 
 #[tokio::test]
 async fn a_block_is_there_before_its_package() {
     let mirror = TestMirror::with(&[lamp()]).await;
-    mirror
-        .engine()
-        .block(&name(), WHOLE_PACKAGE, "a miner", By::terminal("ada"))
-        .await
-        .expect("a block");
+    mirror.engine().block(&name(), WHOLE_PACKAGE, "a miner", by()).await.expect("a block");
     refused(&mirror, "/lamp", "lamp").await;
     mirror.get(&lamp().tarball_path("1.0.0")).send().await.expect(451);
     assert_eq!(mirror.upstream.count("/lamp"), 0, "nobody is asked for what is blocked");
-    mirror.engine().unblock(&name(), WHOLE_PACKAGE, By::terminal("ada")).await.expect("an answer");
-    mirror.engine().block(&name(), "1.1.0", "a miner", By::terminal("ada")).await.expect("a block");
+    mirror.engine().unblock(&name(), WHOLE_PACKAGE, by()).await.expect("an answer");
+    mirror.engine().block(&name(), "1.1.0", "a miner", by()).await.expect("a block");
     super::shows(&mirror, &["1.0.0"]).await;
     refused(&mirror, &lamp().tarball_path("1.1.0"), "lamp@1.1.0").await;
     assert_eq!(mirror.upstream.count(&lamp().tarball_path("1.1.0")), 0);

@@ -2,6 +2,7 @@
 //!
 //! The default, `hide`, of single versions and of unpublished packages stands in `sync::removed`.
 
+mod block_api;
 mod blocks;
 mod packages;
 mod versions;

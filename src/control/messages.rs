@@ -211,9 +211,6 @@ pub struct BlocksQuery {
 pub struct BlockRequest {
     /// `NAME` or `NAME@VERSION`.
     pub target: String,
-    /// Who asks, for the audit log.
-    #[serde(default)]
-    pub who: String,
     /// Why; clients are told.
     #[serde(default)]
     pub reason: String,

@@ -81,6 +81,17 @@ const ROWS: &[Row] = &[
     row("/registry/{id}/sync", "POST", "/-/registry/none/sync", NONE),
     Row { body: "{}", ..row("/scope", "POST", "/-/scope", [401, 401, 403, 403, 422]) },
     row("/scope/{id}", "DELETE", "/-/scope/none", ADMIN),
+    row("[blocks]", "GET", "/-/package/lamp/blocks", ALL),
+    Row {
+        body: "{}",
+        ..row("[blocks]", "PUT", "/-/package/lamp/blocks", [401, 401, 403, 403, 422])
+    },
+    row("[blocks]", "DELETE", "/-/package/lamp/blocks", ADMIN),
+    Row {
+        body: "{}",
+        ..row("[blocks, version]", "PUT", "/-/package/lamp/blocks/1.0.0", [401, 401, 403, 403, 422])
+    },
+    row("[blocks, version]", "DELETE", "/-/package/lamp/blocks/1.0.0", ADMIN),
     row("/all", "GET", "/-/all", [410; 5]),
     row("/npm/v1/keys", "GET", "/-/npm/v1/keys", [404; 5]),
     row("/npm/v1/attestations/{spec:.*}", "GET", "/-/npm/v1/attestations/lamp@1.0.0", [404; 5]),

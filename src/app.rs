@@ -341,6 +341,9 @@ async fn follow_commits(
             Ok(EngineEvent::Committed { name, .. } | EngineEvent::BlocksChanged { name }) => {
                 generations.raise(&name);
             }
+            Ok(EngineEvent::ChangedSomewhere { names }) => {
+                names.iter().for_each(|name| generations.raise(name));
+            }
             Ok(EngineEvent::PolicyChanged) | Err(RecvError::Lagged(_)) => generations.raise_all(),
             Ok(_) => {}
             Err(RecvError::Closed) => return,

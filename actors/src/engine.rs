@@ -424,8 +424,8 @@ fn start_janitor(
     };
     let (committer, common) = (committer.clone().recipient(), common.clone());
     let janitor = Supervisor::start(move |_| {
-        let Common { parking, registries, events, runtime, .. } = common;
-        Janitor::new(watched, parking, committer, registries, events, runtime)
+        let Common { store, parking, registries, events, runtime, .. } = common;
+        Janitor::new(watched, parking, committer, registries, store, events, runtime)
     });
     let _ = janitor.try_send(LookAtDisk);
     janitor

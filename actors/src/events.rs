@@ -71,8 +71,14 @@ pub enum EngineEvent {
         /// The package.
         name: PackageName,
     },
-    /// What is withheld changed, here or on another node, nobody knows of what.
+    /// What is withheld changed, or so much on other nodes that nobody names it: whatever was read
+    /// before may be old.
     PolicyChanged,
+    /// Changes of these packages became durable, on this node or on another one.
+    ChangedSomewhere {
+        /// The packages.
+        names: Vec<PackageName>,
+    },
     /// Fetching stopped for now.
     Parked {
         /// Why.

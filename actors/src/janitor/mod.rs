@@ -4,9 +4,11 @@
 //! `storage.keep_free` or a write met a full disk, and lifts that as soon as there is room
 //! again; deletes finished tasks and their logs after a month, and the oldest of very many. Wakes
 //! the registry syncs up when fetching goes on. Looks for what operators changed on other nodes of
-//! a cluster: registries, scopes, paused feeds and blocks are in effect there some seconds later.
+//! a cluster (registries, scopes, paused feeds and blocks are in effect there some seconds later) and
+//! for what other nodes committed.
 
 mod disk;
+mod other_nodes;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,11 +18,12 @@ use actix::{
     WrapFuture,
 };
 use serde::{Deserialize, Serialize};
-use store::tasks;
+use store::{Store, tasks};
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 
 pub use self::disk::{free_bytes, in_words};
+use self::other_nodes::OtherNodes;
 use crate::clock::now_ms;
 use crate::committer::{CommitError, Write};
 use crate::events::EngineEvent;
@@ -54,6 +57,7 @@ pub struct Janitor {
     parking: Parking,
     committer: Recipient<Write>,
     registries: Registries,
+    others: OtherNodes,
     events: broadcast::Sender<EngineEvent>,
     runtime: Handle,
     backoff: RestartBackoff,
@@ -89,6 +93,7 @@ impl Janitor {
         parking: Parking,
         committer: Recipient<Write>,
         registries: Registries,
+        store: Store,
         events: broadcast::Sender<EngineEvent>,
         runtime: Handle,
     ) -> Self {
@@ -97,6 +102,7 @@ impl Janitor {
             parking,
             committer,
             registries,
+            others: OtherNodes::new(store),
             events,
             runtime,
             backoff: RestartBackoff::default(),
@@ -111,14 +117,20 @@ impl Janitor {
         }
     }
 
-    /// One small read; what follows from it is rare.
+    /// Small reads; what follows from them is rare.
     fn look_for_changes(&self) {
-        let (registries, events) = (self.registries.clone(), self.events.clone());
+        let (registries, others) = (self.registries.clone(), self.others.clone());
+        let events = self.events.clone();
         self.runtime.spawn(async move {
             match registries.look().await {
                 Ok(true) => drop(events.send(EngineEvent::PolicyChanged)),
                 Ok(false) => {}
                 Err(error) => tracing::warn!(%error, "what operators changed was not read"),
+            }
+            match others.look().await {
+                Ok(Some(news)) => drop(events.send(news)),
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%error, "what other nodes committed was not read"),
             }
         });
     }

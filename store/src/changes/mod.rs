@@ -79,6 +79,19 @@ pub fn since(
     Ok(later.order(changes::seq).limit(limit).load(connection)?)
 }
 
+/// The names of [`since`] alone, with their seqs.
+///
+/// # Errors
+/// Those of the database.
+pub fn names_since(
+    connection: &mut AnyConnection,
+    seq: i64,
+    limit: i64,
+) -> Result<Vec<(i64, String)>, StoreError> {
+    let later = changes::table.filter(changes::seq.gt(seq)).order(changes::seq).limit(limit);
+    Ok(later.select((changes::seq, changes::name)).load(connection)?)
+}
+
 /// Names that are not gone with their revs, from `start` on, in byte order.
 ///
 /// # Errors

@@ -170,6 +170,30 @@ async fn two_nodes_share_one_feed_and_the_other_goes_on_when_its_leader_is_kille
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_node_commits_is_served_by_the_other_though_it_had_read_the_old() {
+    let Some(shared) = shared() else { return };
+    let (bucket, upstream) = (FakeBucket::start(), FakeUpstream::start());
+    let feed = FakeFeed::open(&upstream, 1_000);
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    let nodes = [0, 1].map(|node: usize| shared.node(folders[node].path(), &bucket, &upstream));
+    let mut lamp = Package::new("lamp");
+    // a few rounds: whichever node syncs, the other has the document before in its cache
+    for version in ["1.0.0", "1.1.0", "1.2.0"] {
+        lamp = lamp.version(version);
+        upstream.publish(&lamp);
+        feed.change("lamp");
+        shared.caught_up(&feed).await;
+        for node in &nodes {
+            until("the new version at every node", || async {
+                let document = node.get("/lamp").send().await.expect(200).json();
+                document["versions"].get(version).map(drop)
+            })
+            .await;
+        }
+    }
+}
+
 #[test]
 fn a_second_node_with_a_folder_of_its_own_does_not_start() {
     let Some(shared) = shared() else { return };

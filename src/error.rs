@@ -66,6 +66,8 @@ pub enum ApiError {
     RangeNotSatisfiable(u64),
     /// Understood, but not a legal value.
     Invalid(String),
+    /// Too young to be given out; the text says until when.
+    Held(String),
     /// Withheld for legal reasons by upstream.
     Legal(String),
     /// Part of the protocol that is not there.
@@ -148,6 +150,7 @@ impl ApiError {
             Self::BadRequest(_) => "BAD_REQUEST",
             Self::LoginFirst | Self::Unauthorized(_) => "UNAUTHORIZED",
             Self::Forbidden(_) => "FORBIDDEN",
+            Self::Held(_) => "HELD",
             Self::NotFound { .. } | Self::NotThere(_) => "NOT_FOUND",
             Self::MethodNotAllowed { .. } => "METHOD_NOT_ALLOWED",
             Self::Conflict(_) => "CONFLICT",
@@ -172,6 +175,7 @@ impl ApiError {
         match self {
             Self::NotFound { hint, .. } => *hint,
             Self::Unavailable { hint, .. } => Some(hint),
+            Self::Held(_) => Some("use an older version, or ask an admin for an early release"),
             Self::LoginFirst => Some("log in, or send a token: Authorization: Bearer TOKEN"),
             Self::BadUpstream(_) => Some("try again later; the log of the mirror says more"),
             Self::Internal(_) => {
@@ -233,6 +237,7 @@ impl fmt::Display for ApiError {
         match self {
             Self::BadRequest(text)
             | Self::Forbidden(text)
+            | Self::Held(text)
             | Self::Conflict(text)
             | Self::Gone(text)
             | Self::NotThere(text)
@@ -268,7 +273,7 @@ impl ResponseError for ApiError {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::LoginFirst | Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::Held(_) => StatusCode::FORBIDDEN,
             Self::NotFound { .. } | Self::NotThere(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) => StatusCode::CONFLICT,

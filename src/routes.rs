@@ -103,6 +103,8 @@ pub fn owner(config: &mut ServiceConfig) {
                 .default_service(web::to(unserved::wrong_method)),
         )
         .service(command("/blocks/remove", control::blocks::remove_block))
+        .service(read("/holds", control::holds::list_holds))
+        .service(command("/releases", control::holds::release))
         .service(command("/registries/reload", control::registries::reload))
         .service(command("/accounts/forget", control::accounts::forget))
         .service(command("/registries/test", control::registries::test))
@@ -294,6 +296,13 @@ async fn package_api(
         ["blocks", version] => {
             let version = percent_decode_str(version).decode_utf8_lossy().into_owned();
             blocks_api(app, request, payload, name, Some(&version)).await
+        }
+        ["releases", version] => {
+            let version = percent_decode_str(version).decode_utf8_lossy().into_owned();
+            match *request.method() {
+                Method::PUT => blocks::put_release(&app, &request, payload, name, &version).await,
+                _ => unserved::only(&app, &request, payload, "PUT, OPTIONS").await,
+            }
         }
         ["syncs"] => unserved::only(&app, &request, payload, "PUT, OPTIONS").await,
         ["dist-tags"] | ["syncs", _] | ["syncs", _, "log"] | ["syncs", _, "log", "stream"] => {

@@ -12,6 +12,7 @@ use store::audit::By;
 use store::blobs::BlobLocation;
 use store::blocks::{self, BlockRow};
 use store::packages;
+use store::releases;
 use store::tasks::{self, NewTask, TaskOptions, TaskRow};
 use store::{AnyConnection, Committed, Keeping, PackageChange, Store, StoreError, TaskId, WriteFn};
 use tokio::sync::{broadcast, oneshot};
@@ -382,6 +383,20 @@ impl EngineHandle {
     ) -> Result<bool, EngineError> {
         let (of, version) = (name.clone(), version.to_owned());
         self.change_blocks(name, move |rows| blocks::remove_by(rows, &of, &version, &by)).await
+    }
+
+    /// Gives a version out that is held back by its age; `false` when that was done before.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    pub async fn release(
+        &self,
+        name: &PackageName,
+        version: &str,
+        by: By,
+    ) -> Result<bool, EngineError> {
+        let (of, version) = (name.clone(), version.to_owned());
+        self.change_blocks(name, move |rows| releases::add_by(rows, &of, &version, &by)).await
     }
 
     /// Caches learn of it whatever becomes of who asked.

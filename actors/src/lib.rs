@@ -42,6 +42,7 @@ pub mod engine;
 pub mod events;
 pub mod fetch_through;
 mod handle;
+pub mod hold;
 pub mod janitor;
 mod known;
 pub mod log_writer;

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use npm::SignatureVerdict;
 
+use crate::clock::Clock;
+use crate::hold::HoldPolicy;
+
 /// What becomes of versions whose registry signature is not valid (`sync.signatures`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SignaturePolicy {
@@ -88,6 +91,10 @@ pub struct SyncPolicy {
     /// `sync.removed_after`: a package that upstream does not have any more counts as gone when an
     /// answer this much later says the same.
     pub removed_after: Duration,
+    /// `security.hold` and its exceptions.
+    pub hold: HoldPolicy,
+    /// What ages are measured by.
+    pub clock: Clock,
 }
 
 impl Default for SyncPolicy {
@@ -96,6 +103,8 @@ impl Default for SyncPolicy {
             signatures: SignaturePolicy::default(),
             removed: RemovedPolicy::default(),
             removed_after: Duration::from_secs(3600),
+            hold: HoldPolicy::default(),
+            clock: Clock::default(),
         }
     }
 }

@@ -85,7 +85,11 @@ impl Rules {
     }
 
     fn terms<'a>(&self, keys: Option<&'a Keyring>) -> Terms<'a> {
-        Terms { keys, max_tarball_bytes: self.max_tarball_bytes }
+        Terms {
+            keys,
+            max_tarball_bytes: self.max_tarball_bytes,
+            now_ms: self.policy.clock.now_ms(),
+        }
     }
 
     fn check(&self, keys: &Keys) -> Result<(), Unaccepted> {

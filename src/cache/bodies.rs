@@ -64,8 +64,17 @@ pub enum OpenBody {
 struct BodyKey {
     package_id: i64,
     revision: i64,
+    /// Of what is left out.
+    hidden: i64,
     base: u32,
     wanted: Wanted,
+}
+
+impl BodyKey {
+    fn new(package: &Package, base: u32, wanted: Wanted) -> Self {
+        let hidden = package.hidden_print;
+        Self { package_id: package.id, revision: package.revision, hidden, base, wanted }
+    }
 }
 
 /// The rendered documents.
@@ -118,8 +127,7 @@ impl Bodies {
         let Some(base_id) = base.id else {
             return self.get_unkept(package, wanted, base).await;
         };
-        let key =
-            BodyKey { package_id: package.id, revision: package.revision, base: base_id, wanted };
+        let key = BodyKey::new(package, base_id, wanted);
         if let Some(body) = self.cache.get(&key).await {
             return Ok(body);
         }
@@ -179,9 +187,7 @@ impl Bodies {
     /// Drops a body whose blob turned out to be gone.
     pub async fn forget(&self, package: &Package, wanted: &Wanted, base: &Base) {
         let Some(base) = base.id else { return };
-        let (package_id, revision) = (package.id, package.revision);
-        let wanted = wanted.clone();
-        self.cache.invalidate(&BodyKey { package_id, revision, base, wanted }).await;
+        self.cache.invalidate(&BodyKey::new(package, base, wanted.clone())).await;
     }
 
     /// Bytes kept in memory.

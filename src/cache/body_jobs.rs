@@ -142,8 +142,7 @@ impl BodyJobs {
             form: form.as_str(),
             encoding: encoding.as_str(),
             base: base.url.clone(),
-            // blocks raise the revision; what `sync.signatures` hides depends on the setting
-            policy_epoch: i64::from(self.engine.policy().withholds(None)),
+            policy_epoch: package.hidden_print,
         })
     }
 

@@ -43,6 +43,8 @@ pub struct Package {
     pub checked_at_ms: i64,
     /// Versions that are not shown.
     pub hidden: Hidden,
+    /// Fingerprint of those.
+    pub hidden_print: i64,
     asked_at_ms: AtomicI64,
     seen: Seen,
 }
@@ -76,7 +78,7 @@ impl Packages {
     /// When the row cannot be read.
     pub async fn find(&self, name: &PackageName) -> Result<Option<Arc<Package>>, ApiError> {
         if let Some(package) = self.cache.get(name).await {
-            if self.generations.is_current(package.seen) {
+            if self.generations.is_current(package.seen) && !self.is_over(&package) {
                 return Ok(Some(package));
             }
             self.cache.invalidate(name).await;
@@ -131,6 +133,12 @@ impl Packages {
         self.generations.raise(name);
     }
 
+    /// Whether some version has become old enough to be shown.
+    fn is_over(&self, package: &Package) -> bool {
+        let until_ms = package.hidden.until_ms;
+        until_ms.is_some_and(|until_ms| self.engine.policy().clock.now_ms() >= until_ms)
+    }
+
     async fn check_later(&self, package: &Package, now_ms: i64) {
         let asked = package.asked_at_ms.load(Ordering::Relaxed);
         if now_ms.saturating_sub(asked) < ASK_AGAIN_MS {
@@ -172,6 +180,7 @@ fn package(row: PackageRow, hidden: Hidden, seen: Seen) -> Option<Package> {
         document,
         validators: row.validators,
         checked_at_ms: row.checked_at_ms,
+        hidden_print: hidden.fingerprint(),
         hidden,
         asked_at_ms: AtomicI64::new(0),
         seen,

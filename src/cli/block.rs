@@ -1,10 +1,13 @@
-//! `espejo block add | remove | list`: packages and versions that readers are refused.
+//! `espejo block add | remove | list | hold | release`: what readers are refused, by a person or
+//! for its age.
+
+use std::time::Duration;
 
 use actors::clock::now_ms;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use serde_json::json;
-use store::{Store, StoreError, WriteFn, blocks};
+use store::{Store, StoreError, WriteFn, blocks, blocks::WHOLE_PACKAGE, releases};
 
 use super::{
     accounts::by,
@@ -19,7 +22,13 @@ use super::{
 use crate::{
     blocked::BlockTarget,
     config::Config,
-    control::messages::{BlockAnswer, BlockRequest, BlocksAnswer, BlocksQuery, DoneAnswer},
+    control::{
+        holds,
+        messages::{
+            BlockAnswer, BlockRequest, BlocksAnswer, BlocksQuery, DoneAnswer, HeldAnswer,
+            HoldsAnswer, HoldsQuery,
+        },
+    },
 };
 
 /// Commands of `block`.
@@ -32,6 +41,20 @@ pub enum BlockCommand {
     Remove(TargetArgument),
     /// All blocks by name
     List(ListArguments),
+    /// Versions that are held back because they are young, or would be
+    Hold(HoldArguments),
+    /// Give a version out that is held back
+    Release(TargetArgument),
+}
+
+/// Arguments of `block hold`.
+#[derive(Debug, Args)]
+pub struct HoldArguments {
+    /// Look as if security.hold were this long: 3d
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub dry_run: Option<Duration>,
+    #[command(flatten)]
+    pub page: ListArguments,
 }
 
 /// Arguments of `block add`.
@@ -73,6 +96,8 @@ pub fn run(command: &BlockCommand, global: &GlobalArguments, output: &Output) ->
         BlockCommand::Add(arguments) => add(&place, arguments, output),
         BlockCommand::Remove(arguments) => remove(&place, arguments, output),
         BlockCommand::List(arguments) => list(&place, arguments, output),
+        BlockCommand::Hold(arguments) => hold(&config, &place, arguments, output),
+        BlockCommand::Release(arguments) => release(&place, arguments, output),
     }
 }
 
@@ -181,6 +206,71 @@ fn list(place: &Place, arguments: &ListArguments, output: &Output) -> Outcome {
         table.add_row([&block.target, &block.kind, &age, &block.reason]);
     }
     output.line(table);
+    Ok(Exit::Done)
+}
+
+fn hold(config: &Config, place: &Place, arguments: &HoldArguments, output: &Output) -> Outcome {
+    let after = arguments.page.after.as_deref().map(target).transpose()?;
+    let limit = arguments.page.limit;
+    let hold_ms = arguments.dry_run.and_then(|time| i64::try_from(time.as_millis()).ok());
+    let held = match place {
+        Place::Remote(client) => {
+            let after = after.map(|target| target.to_string());
+            let query = HoldsQuery { hold_ms, after, limit: Some(limit) };
+            runtime::small()?.block_on(client.find::<_, HoldsAnswer>("holds", &query))?.held
+        }
+        Place::Local { store, .. } => {
+            let policy = holds::as_if(&config.sync.policy, hold_ms);
+            store
+                .read_blocking(move |rows| HeldAnswer::list(rows, &policy, after.as_ref(), limit))?
+        }
+    };
+    if output.json {
+        output.json(&json!({ "held": held }));
+        return Ok(Exit::Done);
+    }
+    if held.is_empty() {
+        output.line("Nothing is held back.");
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["HELD", "AGE", "LEFT"]);
+    let now_ms = config.sync.policy.clock.now_ms();
+    for version in &held {
+        let age = now_ms.saturating_sub(version.published_at_ms).max(0).unsigned_abs();
+        let left = version.until_ms.saturating_sub(now_ms).max(0).unsigned_abs();
+        table.add_row([&version.target, &text::age(age), &text::age(left)]);
+    }
+    output.line(table);
+    Ok(Exit::Done)
+}
+
+fn release(place: &Place, arguments: &TargetArgument, output: &Output) -> Outcome {
+    let target = target(&arguments.target)?;
+    if target.version == WHOLE_PACKAGE {
+        return Err(Problem::usage(format!("{target} is a package; a release names one version"))
+            .hint("espejo block release NAME@VERSION"));
+    }
+    match place {
+        Place::Remote(client) => {
+            let (target, reason, who) = (target.to_string(), String::new(), by().who);
+            let request = BlockRequest { target, reason, who };
+            let done = client.post::<_, DoneAnswer>("releases", &request);
+            runtime::small()?.block_on(done)?;
+        }
+        Place::Local { store, .. } => {
+            let of = target.clone();
+            let mut writer = store.writer_blocking()?;
+            writer
+                .write_blocking(move |rows| releases::add_by(rows, &of.name, &of.version, &by()))?;
+        }
+    }
+    if output.json {
+        output.json(&json!({ "released": target.to_string() }));
+    } else {
+        output.line(format_args!("{target} is given out from now on, whatever its age."));
+    }
     Ok(Exit::Done)
 }
 

@@ -266,6 +266,18 @@ pub const SETTINGS: &[Setting] = &[
         "new tokens per address and account, 0 = no limit; admins have none",
     ),
     setting(
+        "security.hold",
+        Kind::Duration,
+        "0d",
+        "quarantine: keep back versions younger than this",
+    ),
+    setting(
+        "security.hold_except",
+        Kind::List,
+        "",
+        "names, and scopes as @scope/*, that are never kept back",
+    ),
+    setting(
         "limits.sync_per_minute",
         Kind::Count,
         "600",

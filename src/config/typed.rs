@@ -9,6 +9,8 @@ use std::{
 
 use actors::SyncPolicy;
 use actors::changes_follower::FeedStart;
+use actors::clock::Clock;
+use actors::hold::HoldPolicy;
 use actors::policy::UnknownChoice;
 use actors::upstream::FeedChoice;
 use ipnet::IpNet;
@@ -395,6 +397,11 @@ impl Reader<'_> {
                 signatures: self.with("sync.signatures", choice)?,
                 removed: self.with("sync.removed", choice)?,
                 removed_after: self.with("sync.removed_after", value::parse_duration)?,
+                hold: HoldPolicy {
+                    time: self.with("security.hold", value::parse_duration)?,
+                    except: self.list("security.hold_except"),
+                },
+                clock: Clock::default(),
             },
         })
     }

@@ -219,6 +219,36 @@ pub struct BlockRequest {
     pub who: String,
 }
 
+/// Query of `GET holds`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HoldsQuery {
+    /// As if `security.hold` were this long, in milliseconds; as it is when left out.
+    pub hold_ms: Option<i64>,
+    /// Only versions behind this `NAME@VERSION`: the next page.
+    pub after: Option<String>,
+    /// At most this many rows, 1 to 1,000; 100 when left out.
+    pub limit: Option<i64>,
+}
+
+/// Answer of `GET holds`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HoldsAnswer {
+    /// The versions, by name.
+    pub held: Vec<HeldAnswer>,
+}
+
+/// A version that is too young to be given out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldAnswer {
+    /// `NAME@VERSION`.
+    pub target: String,
+    /// When it was published, unix milliseconds.
+    pub published_at_ms: i64,
+    /// When it is old enough.
+    pub until_ms: i64,
+}
+
 /// Answer of `GET blocks`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BlocksAnswer {

@@ -8,6 +8,7 @@ pub mod answers;
 pub mod blocks;
 pub mod body;
 pub mod events;
+pub mod holds;
 pub mod messages;
 pub mod missing;
 pub mod operations;

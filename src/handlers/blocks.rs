@@ -82,6 +82,28 @@ pub async fn delete_block(
     Ok(json_answer(&Done { ok: true }))
 }
 
+/// Gives a version out that is held back by its age (`security.hold`).
+///
+/// # Errors
+/// 401 and 403 for others than admins, 404 for what is not here.
+pub async fn put_release(
+    app: &App,
+    request: &HttpRequest,
+    payload: Payload,
+    name: PackageName,
+    version: &str,
+) -> Result<HttpResponse, ApiError> {
+    drain(request, payload, app.settings.max_body_bytes).await?;
+    let by = admin(app, request).await?;
+    let looked = look(app, &name, Some(version)).await?;
+    looked.public(&name, "release")?;
+    if !looked.has_version {
+        return Err(no_version(&name, version));
+    }
+    app.engine.release(&name, version, by).await?;
+    Ok(created(&Done { ok: true }))
+}
+
 fn reason(body: &[u8]) -> Result<String, ApiError> {
     let wish: Wish = serde_json::from_slice(body)
         .map_err(|error| ApiError::Invalid(format!("the body: {error}")))?;

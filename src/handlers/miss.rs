@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use actors::upstream::{LOOP_HEADER, behind, is_circle};
 use actors::{MissDocument, MissError};
 use npm::PackageName;
-use store::blocks;
+use store::{AnyConnection, StoreError, blocks, releases};
 
 use super::document::{Document, from_memory};
 use crate::app::{App, OnMiss};
@@ -92,10 +92,17 @@ async fn hidden(
     document: &MissDocument,
 ) -> Result<Hidden, ApiError> {
     let of = name.clone();
-    let blocks = app.engine.store().read(move |rows| blocks::of_package(rows, &of)).await?;
+    let read = move |rows: &mut AnyConnection| {
+        Ok::<_, StoreError>((blocks::of_package(rows, &of)?, releases::of_package(rows, &of)?))
+    };
+    let (blocks, released) = app.engine.store().read(read).await?;
     let mut hidden = HiddenVersions::default();
     blocks.iter().for_each(|block| hidden.block(block));
     hidden.versions.extend(document.withheld.iter().cloned());
+    let hold = &app.engine.policy().hold;
+    for (version, until_ms) in document.held.iter().filter(|(key, _)| !released.contains(*key)) {
+        hidden.hold(version, *until_ms, hold);
+    }
     Ok(Arc::new(hidden))
 }
 

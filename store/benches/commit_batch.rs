@@ -73,6 +73,7 @@ fn version(minor: usize, number: u64, blob: Sha512Digest) -> VersionChange {
         size_bytes: Some(20_000),
         reason: None,
         signature: None,
+        published_at_ms: None,
     }
 }
 

@@ -172,6 +172,8 @@ pub struct VersionChange {
     pub reason: Option<String>,
     /// What its registry signatures are worth; `None` leaves what was found before.
     pub signature: Option<SignatureVerdict>,
+    /// When it was published; written once, a later value never replaces it.
+    pub published_at_ms: Option<i64>,
 }
 
 impl From<&VersionRow> for VersionChange {
@@ -188,6 +190,7 @@ impl From<&VersionRow> for VersionChange {
             size_bytes: row.size_bytes,
             reason: row.reason.clone(),
             signature: row.signature,
+            published_at_ms: row.published_at_ms,
         }
     }
 }

@@ -51,6 +51,7 @@ mod plans;
 pub mod reconciliations;
 pub mod registries;
 pub mod registry_keys;
+pub mod releases;
 pub mod renderings;
 pub mod request_budgets;
 pub mod schema;

@@ -29,7 +29,8 @@ pub struct RenderingKey {
     pub encoding: &'static str,
     /// Base address of the links in it.
     pub base: String,
-    /// Which blocks and rules were applied.
+    /// Fingerprint of what is left out and why; 0 when nothing is. Blocks, rules and time change
+    /// it, and a rendering with another one is made anew.
     pub policy_epoch: i64,
 }
 
@@ -54,9 +55,7 @@ const UPSERT: RowsStatement = RowsStatement {
     tail: " ON CONFLICT (package_id, form, encoding, base) DO UPDATE SET \
            revision = excluded.revision, policy_epoch = excluded.policy_epoch, \
            digest = excluded.digest, etag = excluded.etag, body_bytes = excluded.body_bytes \
-           WHERE excluded.revision > renderings.revision \
-           OR (excluded.revision = renderings.revision \
-           AND excluded.policy_epoch >= renderings.policy_epoch)",
+           WHERE excluded.revision >= renderings.revision",
 };
 
 /// The rendering for exactly this key.

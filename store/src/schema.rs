@@ -41,6 +41,7 @@ diesel::table! {
         reason -> Nullable<Text>,
         removed_at_ms -> Nullable<BigInt>,
         signature -> Nullable<Text>,
+        published_at_ms -> Nullable<BigInt>,
     }
 }
 
@@ -324,6 +325,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     sweeps,
     scopes,
     audit_log,
+    releases,
     totals,
 );
 
@@ -369,5 +371,14 @@ diesel::table! {
         began_at_ms -> BigInt,
         total -> BigInt,
         done -> BigInt,
+    }
+}
+
+diesel::table! {
+    releases (name, version) {
+        name -> Text,
+        version -> Text,
+        operator -> Text,
+        created_at_ms -> BigInt,
     }
 }

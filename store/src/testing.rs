@@ -175,6 +175,7 @@ pub(crate) fn remote(version: &str) -> VersionChange {
         size_bytes: None,
         reason: None,
         signature: None,
+        published_at_ms: None,
     }
 }
 

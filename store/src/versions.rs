@@ -7,6 +7,7 @@ use npm::{ManifestDigest, PackageName, Sha512Digest, SignatureVerdict};
 
 use crate::blob_rows::{self, LOCATION, RawLocation};
 use crate::blobs::BlobLocation;
+use crate::packages::package_name;
 use crate::schema::{blobs, packages, versions};
 use crate::states::{Keeping, VersionState};
 use crate::{AnyConnection, StoreError};
@@ -39,6 +40,8 @@ pub struct VersionRow {
     pub removed_at_ms: Option<i64>,
     /// What its registry signatures are worth; `None` when they were never judged.
     pub signature: Option<SignatureVerdict>,
+    /// When it was published; `None` for rows from before that was kept.
+    pub published_at_ms: Option<i64>,
 }
 
 /// A version with what serving its tarball needs.
@@ -69,6 +72,7 @@ struct RawVersion {
     reason: Option<String>,
     removed_at_ms: Option<i64>,
     signature: Option<String>,
+    published_at_ms: Option<i64>,
 }
 
 type Columns = (
@@ -83,6 +87,7 @@ type Columns = (
     versions::reason,
     versions::removed_at_ms,
     versions::signature,
+    versions::published_at_ms,
 );
 
 /// In the order of [`RawVersion`].
@@ -98,6 +103,7 @@ const COLUMNS: Columns = (
     versions::reason,
     versions::removed_at_ms,
     versions::signature,
+    versions::published_at_ms,
 );
 
 type RawTarball = (i64, i64, String, RawVersion, Option<RawLocation>);
@@ -139,6 +145,7 @@ fn row(raw: RawVersion) -> Result<VersionRow, StoreError> {
         reason: raw.reason,
         removed_at_ms: raw.removed_at_ms,
         signature: raw.signature.as_deref().map(signature).transpose()?,
+        published_at_ms: raw.published_at_ms,
     })
 }
 
@@ -189,6 +196,50 @@ pub fn not_valid(
         .order(versions::version)
         .select(versions::version);
     Ok(found.load(connection)?)
+}
+
+/// Versions of a package that were published after a moment, and when.
+///
+/// # Errors
+/// Those of the database.
+pub fn published_after(
+    connection: &mut AnyConnection,
+    package_id: i64,
+    at_ms: i64,
+) -> Result<Vec<(String, i64)>, StoreError> {
+    let found = versions::table
+        .filter(versions::package_id.eq(package_id))
+        .filter(versions::published_at_ms.gt(at_ms))
+        .select((versions::version, versions::published_at_ms.assume_not_null()));
+    Ok(found.load(connection)?)
+}
+
+/// Versions of all packages that were published after a moment and are still upstream, with that
+/// moment, behind (name, version). Reads every row of the table, which has no index for it: a
+/// question people ask now and then.
+///
+/// # Errors
+/// Those of the database.
+pub fn all_published_after(
+    connection: &mut AnyConnection,
+    at_ms: i64,
+    after: (&str, &str),
+    limit: i64,
+) -> Result<Vec<(PackageName, String, i64)>, StoreError> {
+    let (name, version) = after;
+    let behind =
+        packages::name.gt(name).or(packages::name.eq(name).and(versions::version.gt(version)));
+    let found = versions::table
+        .inner_join(packages::table.on(packages::id.eq(versions::package_id)))
+        .filter(versions::published_at_ms.gt(at_ms).and(versions::removed_at_ms.is_null()))
+        .filter(behind)
+        .order((packages::name, versions::version))
+        .limit(limit)
+        .select((packages::name, versions::version, versions::published_at_ms.assume_not_null()))
+        .load::<(String, String, i64)>(connection)?;
+    let read =
+        |(name, version, at_ms): (String, String, i64)| Ok((package_name(&name)?, version, at_ms));
+    found.into_iter().map(read).collect()
 }
 
 /// As [`of_package`] for several packages; those without versions are left out.

@@ -92,6 +92,8 @@ pub struct Terms<'a> {
     pub keys: Option<&'a Keyring>,
     /// Versions whose `dist.size` is above this are skipped before anything is asked for.
     pub max_tarball_bytes: u64,
+    /// Now, for versions whose document does not say when they were published.
+    pub now_ms: i64,
 }
 
 /// Compares a scanned document with the known rows of its package.

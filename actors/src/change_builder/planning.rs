@@ -10,7 +10,7 @@ use store::versions::VersionRow;
 use store::{VersionChange, VersionState};
 
 use super::Terms;
-use super::references::{file_of_url, registry_name};
+use super::references::{file_of_url, read_time, registry_name};
 use crate::upstream::UpstreamError;
 
 /// A comparison on its way.
@@ -88,6 +88,11 @@ impl<'a, 'd> Planning<'a, 'd> {
         Some(change)
     }
 
+    fn published_at_ms(&self, version: &str) -> i64 {
+        let told = self.scan.published_at(version);
+        told.and_then(read_time).unwrap_or(self.terms.now_ms)
+    }
+
     /// `dist.size` is what mirrors of this kind tell; npm's own documents have no field with the
     /// size of a tarball, and there its `Content-Length` ends the download before the first byte.
     fn skip_if_too_large(&self, change: &mut VersionChange, facts: &VersionFacts<'_>) {
@@ -147,6 +152,7 @@ impl<'a, 'd> Planning<'a, 'd> {
             size_bytes: None,
             reason: None,
             signature: None,
+            published_at_ms: Some(self.published_at_ms(&entry.key)),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a manifest names beside itself: packages, files, people.
 
 use std::borrow::Cow;
+use std::time::UNIX_EPOCH;
 
 use npm::PackumentScan;
 use percent_encoding::percent_decode_str;
@@ -24,6 +25,12 @@ pub(super) fn maintainers(scan: &PackumentScan<'_>) -> Vec<String> {
     let people = list.and_then(|list| serde_json::from_str::<Vec<Person<'_>>>(list.get()).ok());
     let people = people.into_iter().flatten();
     people.map(|person| format!("{} <{}>", person.name, person.email)).collect()
+}
+
+/// A moment as documents write it, in unix milliseconds.
+pub(super) fn read_time(text: &str) -> Option<i64> {
+    let at = humantime::parse_rfc3339(text).ok()?;
+    i64::try_from(at.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
 }
 
 /// The registry package behind one dependency: aliases name it in their spec, and what comes

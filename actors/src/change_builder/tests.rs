@@ -30,7 +30,7 @@ fn document(versions: &[String]) -> String {
 }
 
 fn plan(body: &str, known: &[VersionRow]) -> Result<DocumentPlan, RefusedDocument> {
-    let terms = Terms { keys: None, max_tarball_bytes: 1_000 };
+    let terms = Terms { keys: None, max_tarball_bytes: 1_000, now_ms: 7_000 };
     plan_document(&name(), &PackumentScan::parse(body.as_bytes()).unwrap(), known, terms)
 }
 
@@ -47,6 +47,7 @@ fn row(change: &VersionChange, state: VersionState) -> VersionRow {
         reason: None,
         removed_at_ms: None,
         signature: None,
+        published_at_ms: change.published_at_ms,
     }
 }
 
@@ -170,6 +171,9 @@ fn people_and_the_time_of_the_latest_version_are_told() {
                 \"maintainers\":[{\"name\":\"ada\",\"email\":\"ada@h.test\"},{\"name\":\"bo\"}]}";
     let told = plan(body, &[]).unwrap();
     assert_eq!(told.latest_published.as_deref(), Some("2020-01-02T00:00:00.000Z"));
+    assert_eq!(told.versions[0].published_at_ms, Some(1_577_923_200_000));
+    let timeless = plan(&body.replace("1.0.0\":\"2020", "1.0.0\":\"soon"), &[]).unwrap();
+    assert_eq!(timeless.versions[0].published_at_ms, Some(7_000), "it came just now");
     assert_eq!(told.maintainers, ["ada <ada@h.test>", "bo <>"]);
     let odd = plan(&body.replace("[{\"name\":\"ada\"", "[5,{\"name\":\"ada\""), &[]).unwrap();
     assert!(odd.maintainers.is_empty());

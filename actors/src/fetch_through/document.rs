@@ -1,12 +1,12 @@
 //! Documents: the first fetch of a package, and the check whether a held one is current.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use npm::PackageName;
-use store::{Committed, Validators};
+use store::{Committed, Validators, VersionChange};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::flight::Landing;
@@ -30,6 +30,8 @@ pub struct MissDocument {
     pub validators: Validators,
     /// Versions that are withheld, see `sync.signatures`.
     pub withheld: HashSet<String>,
+    /// Versions that are too young, and when they are old enough.
+    pub held: HashMap<String, i64>,
     commit: watch::Receiver<CommitState>,
     /// Large bodies keep their place in the large lane as long as somebody renders them.
     _lane: Option<Arc<OwnedSemaphorePermit>>,
@@ -121,6 +123,7 @@ async fn try_fetch(
         body: fetched.body.clone(),
         validators: fetched.validators.clone(),
         withheld,
+        held: held(deps, &known, &plan.versions),
         commit,
         _lane: fetched.lane.clone(),
     }));
@@ -150,6 +153,24 @@ fn withheld(deps: &FetchThroughDeps, known: &Known, plan: &DocumentPlan) -> Hash
     withheld
 }
 
+/// Versions of a new document that are too young; what was written first counts.
+fn held(deps: &FetchThroughDeps, known: &Known, new: &[VersionChange]) -> HashMap<String, i64> {
+    let policy = &deps.rules.policy;
+    if !policy.hold.concerns(&known.name) {
+        return HashMap::new();
+    }
+    let new = new.iter().map(|row| (&row.version, row.published_at_ms));
+    let rows = known.versions.iter().filter(|row| row.published_at_ms.is_some());
+    let first: HashMap<_, _> =
+        new.chain(rows.map(|row| (&row.version, row.published_at_ms))).collect();
+    let youngest_ms = policy.hold.youngest_ms(policy.clock.now_ms());
+    let young = first.into_iter().filter_map(|(version, at_ms)| {
+        let at_ms = at_ms.filter(|at_ms| *at_ms > youngest_ms)?;
+        Some((version.clone(), policy.hold.until_ms(at_ms)))
+    });
+    young.collect()
+}
+
 fn withheld_rows(deps: &FetchThroughDeps, known: &Known) -> impl Iterator<Item = String> {
     let policy = &deps.rules.policy;
     let rows = known.versions.iter().filter(|row| policy.withholds(row.signature));
@@ -175,6 +196,7 @@ async fn already_here(deps: &FetchThroughDeps, known: &Known) -> Option<MissDocu
         body,
         validators: row.validators.clone(),
         withheld: withheld_rows(deps, known).collect(),
+        held: held(deps, known, &[]),
         commit: watch::channel(done).1,
         _lane: lane.map(Arc::new),
     })

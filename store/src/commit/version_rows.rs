@@ -11,8 +11,8 @@ use crate::{AnyConnection, StoreError};
 /// that is held does not become remote because upstream was read again.
 const UPSERT: RowsStatement = RowsStatement {
     head: "INSERT INTO versions (package_id, version, manifest, tarball_url, tarball_file, \
-           expected, state, blob, size_bytes, reason, signature) VALUES ",
-    columns: 11,
+           expected, state, blob, size_bytes, reason, signature, published_at_ms) VALUES ",
+    columns: 12,
     tail: " ON CONFLICT (package_id, version) DO UPDATE SET manifest = excluded.manifest, \
            tarball_url = excluded.tarball_url, tarball_file = excluded.tarball_file, \
            expected = COALESCE(versions.expected, excluded.expected), \
@@ -25,6 +25,7 @@ const UPSERT: RowsStatement = RowsStatement {
            reason = CASE WHEN excluded.state = 'remote' AND versions.state = 'held' \
            THEN versions.reason ELSE excluded.reason END, \
            signature = COALESCE(excluded.signature, versions.signature), \
+           published_at_ms = COALESCE(versions.published_at_ms, excluded.published_at_ms), \
            removed_at_ms = NULL",
 };
 
@@ -64,7 +65,7 @@ fn last_of_each(versions: &[VersionChange]) -> impl Iterator<Item = &VersionChan
     last.into_values()
 }
 
-fn values(package_id: i64, row: &VersionChange) -> [Value<'_>; 11] {
+fn values(package_id: i64, row: &VersionChange) -> [Value<'_>; 12] {
     [
         Value::BigInt(package_id),
         Value::Text(&row.version),
@@ -77,5 +78,6 @@ fn values(package_id: i64, row: &VersionChange) -> [Value<'_>; 11] {
         Value::OptionalBigInt(row.size_bytes),
         Value::OptionalText(row.reason.as_deref()),
         Value::OptionalText(row.signature.map(npm::SignatureVerdict::as_str)),
+        Value::OptionalBigInt(row.published_at_ms),
     ]
 }

@@ -4,6 +4,7 @@
 
 mod block_api;
 mod blocks;
+mod holds;
 mod packages;
 mod versions;
 

@@ -1,0 +1,87 @@
+//! Versions that are too young to be given out (`security.hold`).
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use npm::PackageName;
+
+/// What an operator decided about young versions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HoldPolicy {
+    /// `security.hold`: younger versions are held back; zero: none.
+    pub time: Duration,
+    /// `security.hold_except`: names, and scopes as `@scope/*`, that are never held back.
+    pub except: Vec<String>,
+}
+
+impl HoldPolicy {
+    /// Whether versions of this package are held back at all.
+    #[must_use]
+    pub fn concerns(&self, name: &PackageName) -> bool {
+        !self.time.is_zero() && !self.except.iter().any(|rule| covers(rule, name))
+    }
+
+    /// What was published after this moment is too young at `now_ms`.
+    #[must_use]
+    pub fn youngest_ms(&self, now_ms: i64) -> i64 {
+        now_ms.saturating_sub(self.time_ms())
+    }
+
+    /// When a version that was published then is old enough.
+    #[must_use]
+    pub fn until_ms(&self, published_at_ms: i64) -> i64 {
+        published_at_ms.saturating_add(self.time_ms())
+    }
+
+    /// The rule and its end, for people.
+    #[must_use]
+    pub fn text(&self, until_ms: i64) -> String {
+        let since = Duration::from_millis(u64::try_from(until_ms).unwrap_or(0));
+        let end = humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string();
+        let minute = end.get(..16).unwrap_or(&end).replace('T', " ");
+        let rule = humantime::format_duration(self.time);
+        format!("younger than {rule}; quarantine ends {minute} UTC")
+    }
+
+    fn time_ms(&self) -> i64 {
+        i64::try_from(self.time.as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+fn covers(rule: &str, name: &PackageName) -> bool {
+    match rule.strip_suffix("/*") {
+        Some(scope) => name.as_str().split_once('/').is_some_and(|(of, _)| of == scope),
+        None => rule == name.as_str(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hold(except: &[&str]) -> HoldPolicy {
+        let except = except.iter().map(|rule| (*rule).to_owned()).collect();
+        HoldPolicy { time: Duration::from_secs(3 * 24 * 3600), except }
+    }
+
+    #[test]
+    fn names_and_scopes_are_let_through() {
+        let name = |text: &str| PackageName::parse(text).unwrap();
+        let hold = hold(&["lamp", "@garden/*"]);
+        for (text, held) in [
+            ("lamp", false),
+            ("lamps", true),
+            ("@garden/ui", false),
+            ("@garden2/ui", true),
+            ("garden", true),
+        ] {
+            assert_eq!(hold.concerns(&name(text)), held, "{text}");
+        }
+        assert!(!HoldPolicy::default().concerns(&name("lamps")), "nothing is held by default");
+    }
+
+    #[test]
+    fn the_end_is_told_to_the_minute() {
+        let text = hold(&[]).text(1_764_057_600_000);
+        assert_eq!(text, "younger than 3days; quarantine ends 2025-11-25 08:00 UTC");
+    }
+}

@@ -254,18 +254,6 @@ pub const SETTINGS: &[Setting] = &[
         "how slowly passwords are hashed, 4 to 16; each is twice the time of the one before",
     ),
     setting(
-        "limits.login_per_minute",
-        Kind::Count,
-        "20",
-        "logins per address and account, 0 = no limit",
-    ),
-    setting(
-        "limits.token_per_minute",
-        Kind::Count,
-        "30",
-        "new tokens per address and account, 0 = no limit; admins have none",
-    ),
-    setting(
         "security.hold",
         Kind::Duration,
         "0d",
@@ -276,6 +264,18 @@ pub const SETTINGS: &[Setting] = &[
         Kind::List,
         "",
         "names, and scopes as @scope/*, that are never kept back",
+    ),
+    setting(
+        "limits.login_per_minute",
+        Kind::Count,
+        "20",
+        "logins per address and account, 0 = no limit",
+    ),
+    setting(
+        "limits.token_per_minute",
+        Kind::Count,
+        "30",
+        "new tokens per address and account, 0 = no limit; admins have none",
     ),
     setting(
         "limits.sync_per_minute",

@@ -24,11 +24,13 @@ async fn names_that_no_feed_told_are_found_and_those_that_cannot_be_had_are_list
     let mirror = builder.packages(&packages).start().await;
     are_here(&mirror, &["@s/a", "b", "z"]).await;
     let status = audit_that(&mirror, "a failed name", |status| {
-        status.gaps.names_failed == 1 && status.names.ended_at_ms.is_some()
+        // the task of a package that is here ends a moment after its rows
+        let gaps = &status.gaps;
+        let open = (gaps.names_failed, gaps.names_waiting, gaps.names_never_fetched);
+        open == (1, 0, 0) && status.names.ended_at_ms.is_some()
     })
     .await;
     assert_eq!((status.names.names, status.names.missing, status.names.absent), (5, 4, 0));
-    assert_eq!((status.gaps.names_waiting, status.gaps.names_never_fetched), (0, 0));
     let why = Some(Why::Failed);
     let store = mirror.store();
     let page = store.read(move |c| completeness::list(c, why, &GapCursor::default(), 9)).await;

@@ -92,6 +92,7 @@ const ROWS: &[Row] = &[
         ..row("[blocks, version]", "PUT", "/-/package/lamp/blocks/1.0.0", [401, 401, 403, 403, 422])
     },
     row("[blocks, version]", "DELETE", "/-/package/lamp/blocks/1.0.0", ADMIN),
+    row("[releases, version]", "PUT", "/-/package/lamp/releases/9.9.9", NONE),
     row("/all", "GET", "/-/all", [410; 5]),
     row("/npm/v1/keys", "GET", "/-/npm/v1/keys", [404; 5]),
     row("/npm/v1/attestations/{spec:.*}", "GET", "/-/npm/v1/attestations/lamp@1.0.0", [404; 5]),

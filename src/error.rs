@@ -16,6 +16,7 @@ use actors::{EngineError, MissError};
 use npm::NameError;
 use store::StoreError;
 
+use crate::blocked::NoTarget;
 use crate::control::messages::ErrorBody;
 
 /// The header npm prints after an error.
@@ -304,6 +305,12 @@ impl From<Arc<Self>> for ApiError {
 
 impl From<NameError> for ApiError {
     fn from(error: NameError) -> Self {
+        Self::Invalid(error.to_string())
+    }
+}
+
+impl From<NoTarget> for ApiError {
+    fn from(error: NoTarget) -> Self {
         Self::Invalid(error.to_string())
     }
 }

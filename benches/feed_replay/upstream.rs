@@ -1,7 +1,7 @@
 //! A registry of 4.6 million names with a changes feed, made up as it is asked.
 //!
 //! Nothing is kept but which names changed: a document follows from its name and how often the
-//! name changed, a tarball is one of a few.
+//! name changed, a tarball is one of a few beginnings and its own name.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -11,7 +11,6 @@ use std::sync::OnceLock;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use espejo::simulated::random::Random;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha512};
@@ -93,16 +92,22 @@ struct Registry {
     tarballs: Vec<Tarball>,
 }
 
+/// The beginning of many tarballs; each ends with its own name, so that none equals another.
 struct Tarball {
-    bytes: Bytes,
-    integrity: String,
+    beginning: Vec<u8>,
+    hashed: Sha512,
 }
 
 impl Tarball {
     fn new(bytes: usize) -> Self {
-        let bytes = Bytes::from(Random::new(bytes as u64).bytes(bytes));
-        let integrity = format!("sha512-{}", STANDARD.encode(Sha512::digest(&bytes)));
-        Self { bytes, integrity }
+        let beginning = Random::new(bytes as u64).bytes(bytes);
+        let hashed = Sha512::new_with_prefix(&beginning);
+        Self { beginning, hashed }
+    }
+
+    fn integrity(&self, own: &str) -> String {
+        let digest = self.hashed.clone().chain_update(own).finalize();
+        format!("sha512-{}", STANDARD.encode(digest))
     }
 }
 
@@ -213,9 +218,13 @@ async fn answer(request: HttpRequest, registry: web::Data<Registry>) -> HttpResp
 }
 
 fn tarball(registry: &Registry, place: &str) -> HttpResponse {
-    let place = place.split('-').next().and_then(|place| place.parse::<usize>().ok());
-    match place.and_then(|place| registry.tarballs.get(place)) {
-        Some(tarball) => HttpResponse::Ok().body(tarball.bytes.clone()),
+    let own = place.strip_suffix(".tgz").and_then(|place| place.split_once('-'));
+    let found = own
+        .and_then(|(place, own)| Some((registry.tarballs.get(place.parse::<usize>().ok()?)?, own)));
+    match found {
+        Some((tarball, own)) => {
+            HttpResponse::Ok().body([&tarball.beginning, own.as_bytes()].concat())
+        }
         None => HttpResponse::NotFound().finish(),
     }
 }
@@ -246,7 +255,8 @@ fn document(registry: &Registry, name: &str, request: &HttpRequest) -> HttpRespo
         let place = random.between(0, TARBALLS.len() as u64);
         let tarball = usize::try_from(place).ok().and_then(|place| registry.tarballs.get(place));
         let Some(tarball) = tarball else { return HttpResponse::NotFound().finish() };
-        let (comma, integrity) = (if made == 1 { "" } else { "," }, &tarball.integrity);
+        let comma = if made == 1 { "" } else { "," };
+        let integrity = tarball.integrity(&format!("{name}-1.{made}.0"));
         write!(
             text,
             "{comma}\"1.{made}.0\":{{\"name\":\"{name}\",\"version\":\"1.{made}.0\",\

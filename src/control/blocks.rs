@@ -23,7 +23,7 @@ pub async fn list_blocks(
     app: Data<App>,
     query: Query<BlocksQuery>,
 ) -> Result<Json<BlocksAnswer>, ApiError> {
-    let after = query.after.as_deref().map(target).transpose()?;
+    let after = query.after.as_deref().map(str::parse::<BlockTarget>).transpose()?;
     let limit = query.limit.unwrap_or(PAGE).clamp(1, 1_000);
     let read = move |rows: &mut AnyConnection| BlockAnswer::list(rows, after.as_ref(), limit);
     Ok(Json(BlocksAnswer { blocks: app.engine.store().read(read).await? }))
@@ -39,7 +39,7 @@ pub async fn add_block(
     payload: Payload,
 ) -> Result<Json<DoneAnswer>, ApiError> {
     let asked: BlockRequest = json(&request, payload).await?;
-    let target = target(&asked.target)?;
+    let target: BlockTarget = asked.target.parse()?;
     if asked.reason.trim().is_empty() {
         return Err(ApiError::Invalid("reason: must not be empty".to_owned()));
     }
@@ -58,13 +58,9 @@ pub async fn remove_block(
     payload: Payload,
 ) -> Result<Json<DoneAnswer>, ApiError> {
     let asked: BlockRequest = json(&request, payload).await?;
-    let target = target(&asked.target)?;
+    let target: BlockTarget = asked.target.parse()?;
     let by = By::terminal(&asked.who);
     Ok(Json(DoneAnswer { ok: app.engine.unblock(&target.name, &target.version, by).await? }))
-}
-
-fn target(text: &str) -> Result<BlockTarget, ApiError> {
-    text.parse().map_err(|error: crate::blocked::NoTarget| ApiError::Invalid(error.to_string()))
 }
 
 impl BlockAnswer {

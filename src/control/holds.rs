@@ -10,7 +10,7 @@ use store::{AnyConnection, StoreError, releases, versions};
 use super::body::json;
 use super::messages::{BlockRequest, DoneAnswer, HeldAnswer, HoldsAnswer, HoldsQuery};
 use crate::app::App;
-use crate::blocked::{BlockTarget, NoTarget};
+use crate::blocked::BlockTarget;
 use crate::error::ApiError;
 
 /// Rows of a page when nothing is said.
@@ -24,7 +24,7 @@ pub async fn list_holds(
     app: Data<App>,
     query: Query<HoldsQuery>,
 ) -> Result<Json<HoldsAnswer>, ApiError> {
-    let after = query.after.as_deref().map(target).transpose()?;
+    let after = query.after.as_deref().map(str::parse::<BlockTarget>).transpose()?;
     let limit = query.limit.unwrap_or(PAGE).clamp(1, 1_000);
     let policy = as_if(app.engine.policy(), query.hold_ms);
     let read =
@@ -42,16 +42,12 @@ pub async fn release(
     payload: Payload,
 ) -> Result<Json<DoneAnswer>, ApiError> {
     let asked: BlockRequest = json(&request, payload).await?;
-    let target = target(&asked.target)?;
+    let target: BlockTarget = asked.target.parse()?;
     if target.version == WHOLE_PACKAGE {
         return Err(ApiError::Invalid("a release names one version: NAME@VERSION".to_owned()));
     }
     let by = By::terminal(&asked.who);
     Ok(Json(DoneAnswer { ok: app.engine.release(&target.name, &target.version, by).await? }))
-}
-
-fn target(text: &str) -> Result<BlockTarget, ApiError> {
-    text.parse().map_err(|error: NoTarget| ApiError::Invalid(error.to_string()))
 }
 
 /// The policy with another length of the quarantine, for looking before it is set.

@@ -135,7 +135,7 @@ pub const SETTINGS: &[Setting] = &[
         "upstream.background_rate",
         Kind::Count,
         "50",
-        "requests per second of feed and sweep, for which nobody waits, 0 = no limit",
+        "requests per second of feed and sweep, for which nobody waits: documents and tarballs each; 0 = no limit",
     ),
     setting(
         "upstream.monthly",

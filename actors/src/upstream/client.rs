@@ -34,8 +34,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 
 const USER_AGENT: &str = concat!("espejo/", env!("CARGO_PKG_VERSION"));
 
-/// What a request is for; decides client and cap.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What a request is for; decides client, cap and background limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
     Document,
     Tarball,
@@ -160,7 +160,7 @@ impl Client {
         let mut asked = url.clone();
         for _ in 0..=redirect::MAX_HOPS {
             self.guard.check(&asked).await?;
-            self.limiter.admitted(urgency).await;
+            self.limiter.admitted(kind, urgency).await;
             let response = self.send_judged(kind, &asked, headers, urgency).await?;
             match redirect::target(&asked, &response)? {
                 Some(next) => asked = next,

@@ -28,7 +28,8 @@ pub struct UpstreamSettings {
     pub token: Option<String>,
     /// Requests per second of all kinds, 0 = no limit.
     pub rate_per_second: u32,
-    /// Requests per second nobody waits for (feed, sweep), 0 = no limit of their own.
+    /// Requests per second nobody waits for (feed, sweep): so many for documents and so many for
+    /// tarballs; 0 = no limit of their own.
     pub background_rate_per_second: u32,
     /// Requests of all kinds in a calendar month (UTC), 0 = no limit.
     pub requests_per_month: u64,

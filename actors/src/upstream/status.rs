@@ -30,7 +30,8 @@ pub struct UpstreamStatus {
     pub requests_last_second: u32,
     /// Configured limit of all requests per second, 0 = none.
     pub rate_per_second: u32,
-    /// Configured limit of background requests per second, 0 = none.
+    /// Configured limit of background requests per second, of documents and of tarballs each,
+    /// 0 = none.
     pub background_rate_per_second: u32,
     /// Time to the response head, 95th percentile of the last 256 requests.
     pub p95_ms: Option<f64>,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, FakeUpstream, Package, TestMirror, TokenKind};
+use crate::harness::{Answer, FakeUpstream, Package, TestMirror, TokenKind, until};
 
 struct Api {
     mirror: TestMirror,
@@ -68,6 +68,11 @@ async fn a_registry_is_made_shown_changed_and_deleted() {
     api.mirror.get("/@garden/ui").send().await.expect(200);
     let asked = inner.asked();
     assert_eq!(asked[0].header("authorization"), Some("Bearer hush-hush"));
+    // a document is answered before it is kept
+    until("the package to be here", || async {
+        (!api.mirror.versions("@garden/ui").await.is_empty()).then_some(())
+    })
+    .await;
     let list = api.get(&format!("/-/registry/{id}/scopes")).await;
     assert_eq!((&list["total"], &list["data"][0]["name"]), (&json!(1), &json!("@garden")));
     let kept = api.send("DELETE", &format!("/-/registry/{id}"), &json!({})).await.expect(409);

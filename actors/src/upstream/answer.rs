@@ -5,10 +5,10 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, Head
 use url::Url;
 
 use super::body::Body;
-use super::client::{Client, Kind};
+use super::client::Client;
 use super::decode::{self, Coding, Inflated};
 use super::lane::FREE_BODY_BYTES;
-use super::{UpstreamError, Urgency};
+use super::{Kind, UpstreamError, Urgency};
 
 /// The body at `path` below the base address; `None` when the upstream has no such thing.
 pub(super) async fn fetch(

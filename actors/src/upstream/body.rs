@@ -6,10 +6,10 @@ use bytes::{Buf, Bytes};
 use reqwest::Response;
 use tokio::time::Instant;
 
-use super::UpstreamError;
-use super::client::{Client, Kind, chain};
+use super::client::{Client, chain};
 use super::resume::Rest;
 use super::settings::MinimumPace;
+use super::{Kind, UpstreamError};
 
 /// What is left of one body; it may come in several responses.
 pub(super) struct Body {

@@ -11,11 +11,11 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, Head
 use url::Url;
 
 use super::body::Body;
-use super::client::{Client, Kind};
+use super::client::Client;
 use super::decode::{self, Coding};
 use super::lane::in_place;
 use super::packument::{collect, inflate};
-use super::{UpstreamError, Urgency};
+use super::{Kind, UpstreamError, Urgency};
 
 /// Last part of a feed's path.
 const CHANGES: &str = "_changes";

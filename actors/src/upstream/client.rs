@@ -24,7 +24,7 @@ use super::lane::{LargeLane, in_place};
 use super::limiter::Limiter;
 use super::status::{Good, Recent};
 use super::via::{self, LOOP_HEADER, names_instance};
-use super::{UpstreamError, UpstreamSettings, UpstreamStatus, Urgency, redirect, retry, tls};
+use super::{Kind, UpstreamError, UpstreamSettings, UpstreamStatus, Urgency, redirect, retry, tls};
 
 /// Idle connections kept per host; more than the tarballs fetched at once.
 const IDLE_CONNECTIONS: usize = 64;
@@ -33,13 +33,6 @@ const IDLE_CONNECTIONS: usize = 64;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 
 const USER_AGENT: &str = concat!("espejo/", env!("CARGO_PKG_VERSION"));
-
-/// What a request is for; decides client, cap and background limit.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
-    Document,
-    Tarball,
-}
 
 pub(super) struct Client {
     pub(super) settings: UpstreamSettings,

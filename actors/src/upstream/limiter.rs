@@ -10,8 +10,7 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Jitter, Quota, RateLimiter};
 use tokio::sync::Mutex;
 
-use super::Urgency;
-use super::client::Kind;
+use super::{Kind, Urgency};
 
 /// Spread of wake-ups, so that several nodes of a cluster do not ask in step.
 const JITTER: Duration = Duration::from_millis(5);

@@ -91,6 +91,13 @@ impl Urgency {
     }
 }
 
+/// What a request is for; decides client, cap and background limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Document,
+    Tarball,
+}
+
 /// One upstream registry.
 #[derive(Clone)]
 pub struct Upstream {

@@ -14,10 +14,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use url::Url;
 
 use super::body::Body;
-use super::client::{Client, Kind};
+use super::client::Client;
 use super::decode::{self, Coding, Inflated};
 use super::lane::{FREE_BODY_BYTES, in_place};
-use super::{UpstreamError, Urgency};
+use super::{Kind, UpstreamError, Urgency};
 
 /// Longer validators are not kept; no registry sends them.
 const MAX_VALIDATOR_BYTES: usize = 1 << 10;

@@ -8,9 +8,9 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use url::Url;
 
 use super::body::Body;
-use super::client::{Client, Kind};
+use super::client::Client;
 use super::resume::Validator;
-use super::{Schedule, UpstreamError, redirect};
+use super::{Kind, Schedule, UpstreamError, redirect};
 
 /// The body of one tarball, still arriving.
 ///

@@ -31,6 +31,7 @@ use crate::cache::tarballs::Tarballs;
 use crate::cache::verified::Verified;
 use crate::cache::work_pool::WorkPool;
 use crate::counters::Counters;
+use crate::downloads::Downloads;
 use crate::error::ApiError;
 use crate::extract::request_id::RequestIds;
 use crate::rate_limits::PerMinute;
@@ -91,6 +92,8 @@ pub struct ServeSettings {
     pub log_access: bool,
     /// Silence after which a stream of a log says that it is still there, 15 s.
     pub log_heartbeat: Duration,
+    /// How often counts of downloads are written down, 60 s.
+    pub write_downloads_every: Duration,
     /// Time a client has for its request line and headers, 10 s.
     pub headers_within: Duration,
     /// Threads that serve; one per core is right.
@@ -130,6 +133,7 @@ impl Default for ServeSettings {
             control_socket: None,
             log_access: false,
             log_heartbeat: Duration::from_secs(15),
+            write_downloads_every: Duration::from_secs(60),
             headers_within: Duration::from_secs(10),
             workers: 2,
             handle_signals: false,
@@ -228,6 +232,8 @@ pub struct App {
     pub request_ids: RequestIds,
     /// Counters of all workers.
     pub counters: Counters,
+    /// Downloads that are not written down yet.
+    pub downloads: Downloads,
     /// When the server started.
     pub started: Instant,
     /// The same as unix milliseconds.
@@ -280,6 +286,7 @@ impl App {
             task_counts: Cache::builder().max_capacity(1).time_to_live(COUNT_AGAIN).build(),
             request_ids: RequestIds::new(),
             counters: Counters::default(),
+            downloads: Downloads::new(engine.clone()),
             started: Instant::now(),
             started_ms: now_ms(),
             stopping: watch::Sender::new(false),
@@ -292,6 +299,8 @@ impl App {
             stop,
         });
         app.runtime.spawn(Accounts::keep_writing_uses(Arc::downgrade(&app)));
+        let every = app.settings.write_downloads_every;
+        app.runtime.spawn(Downloads::keep_writing(Arc::downgrade(&app), every));
         Ok(app)
     }
 

@@ -67,6 +67,8 @@ pub enum ApiError {
     RangeNotSatisfiable(u64),
     /// Understood, but not a legal value.
     Invalid(String),
+    /// Every value is legal, all of them together are not.
+    Unprocessable(String),
     /// Too young to be given out; the text says until when.
     Held(String),
     /// Withheld for legal reasons by upstream.
@@ -160,6 +162,7 @@ impl ApiError {
             Self::BodyTooLarge(_) => "PAYLOAD_TOO_LARGE",
             Self::RangeNotSatisfiable(_) => "RANGE_NOT_SATISFIABLE",
             Self::Invalid(_) => "INVALID_PARAM",
+            Self::Unprocessable(_) => "UNPROCESSABLE_ENTITY",
             Self::Legal(_) => "UNAVAILABLE_FOR_LEGAL_REASONS",
             Self::NotImplemented(_) => "NOT_IMPLEMENTED",
             Self::BadUpstream(_) => "BAD_GATEWAY",
@@ -243,6 +246,7 @@ impl fmt::Display for ApiError {
             | Self::Gone(text)
             | Self::NotThere(text)
             | Self::Invalid(text)
+            | Self::Unprocessable(text)
             | Self::Legal(text)
             | Self::BadUpstream(text) => formatter.write_str(text),
             Self::LoginFirst => formatter.write_str("Login first"),
@@ -282,7 +286,7 @@ impl ResponseError for ApiError {
             Self::Gone(_) => StatusCode::GONE,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RangeNotSatisfiable(_) => StatusCode::RANGE_NOT_SATISFIABLE,
-            Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Invalid(_) | Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Legal(_) => StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::BadUpstream(_) => StatusCode::BAD_GATEWAY,

@@ -30,6 +30,7 @@ pub mod config;
 pub mod control;
 pub mod counters;
 pub mod discovery;
+pub mod downloads;
 pub mod error;
 pub mod extract;
 pub mod handlers;

@@ -16,8 +16,8 @@ use crate::control;
 use crate::control::messages::PREFIX;
 use crate::error::ApiError;
 use crate::handlers::{
-    audit, blocks, dist_tag, feed, health, home, login, manifest, packument, registries, signing,
-    sync, tarball, tasks, tokens, unserved, users,
+    audit, blocks, dist_tag, downloads, feed, health, home, login, manifest, packument, registries,
+    signing, sync, tarball, tasks, tokens, unserved, users,
 };
 
 /// The registry.
@@ -238,6 +238,9 @@ async fn packages(
         }
         PackagePath::SyncLog { name, task } => {
             sync::get_log_legacy(&app, &request, &name, &task).await
+        }
+        PackagePath::Other if request.uri().path().starts_with(downloads::PREFIX) => {
+            downloads::get_downloads(&app, &request).await
         }
         PackagePath::Other => Err(ApiError::not_found(request.uri().path())),
     }

@@ -16,6 +16,7 @@ use store::versions::{self, TarballRow};
 
 use super::generations::{Generations, Seen};
 use super::withheld::refusal;
+use crate::downloads::Unwritten;
 use crate::error::ApiError;
 
 /// Places kept; about 400 bytes each.
@@ -37,6 +38,8 @@ pub struct Held {
     pub length: u64,
     /// Strong entity tag: the content's own hash.
     pub etag: HeaderValue,
+    /// Downloads that were not written down yet.
+    pub downloads: Unwritten,
     seen: Seen,
 }
 
@@ -140,7 +143,8 @@ fn place(row: TarballRow, seen: Seen) -> Place {
 
 fn held(version: String, digest: Sha512Digest, location: BlobLocation, seen: Seen) -> Held {
     let length = u64::try_from(location.length).unwrap_or(0);
-    Held { version, digest, location, length, etag: etag(&digest), seen }
+    let downloads = Unwritten::default();
+    Held { version, digest, location, length, etag: etag(&digest), downloads, seen }
 }
 
 fn etag(digest: &Sha512Digest) -> HeaderValue {

@@ -2,10 +2,13 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
+use actors::clock::now_ms;
+use store::downloads::{self, ALL, day_of};
 use store::{changes, packages};
 
 use crate::app::App;
 use crate::error::ApiError;
+use crate::views::downloads::HomeDownloads;
 use crate::views::home::Home;
 use crate::views::json_answer;
 
@@ -14,11 +17,14 @@ use crate::views::json_answer;
 /// # Errors
 /// When the store cannot be read.
 pub async fn get_home(app: Data<App>) -> Result<HttpResponse, ApiError> {
-    let read = app.engine.store().read(|rows| {
+    let today = day_of(now_ms());
+    let read = app.engine.store().read(move |rows| {
         let seq = changes::last_seq(rows)?;
         let last = changes::since(rows, seq.saturating_sub(1), 1)?.pop();
-        Ok((packages::totals(rows)?, seq, last.map(|row| row.name)))
+        let counts = downloads::between(rows, ALL, HomeDownloads::first_day(today), today)?;
+        Ok((packages::totals(rows)?, seq, last.map(|row| row.name), counts))
     });
-    let (totals, seq, last) = read.await?;
-    Ok(json_answer(&Home::new(&app, totals, seq, last.as_deref())))
+    let (totals, seq, last, counts) = read.await?;
+    let downloads = HomeDownloads::new(today, &counts);
+    Ok(json_answer(&Home::new(&app, totals, seq, last.as_deref(), downloads)))
 }

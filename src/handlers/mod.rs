@@ -4,6 +4,7 @@ pub mod audit;
 pub mod blocks;
 pub mod dist_tag;
 pub mod document;
+pub mod downloads;
 pub mod feed;
 pub mod health;
 pub mod home;

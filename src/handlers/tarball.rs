@@ -130,6 +130,7 @@ async fn fetch(
         match behind(chain, app.engine.fetch_tarball(name, version)).await.map_err(missed)? {
             TarballFetch::Stored { digest, location } => (digest, location),
             TarballFetch::Streaming { length, body } => {
+                app.downloads.count_passing(name, version);
                 let body = BoxBody::new(SizedStream::new(length, body));
                 let mut answer = HttpResponse::with_body(StatusCode::OK, body);
                 describe(answer.headers_mut(), etag);
@@ -154,7 +155,7 @@ async fn send(
     app: &App,
     request: &HttpRequest,
     name: &PackageName,
-    held: &Held,
+    held: &Arc<Held>,
 ) -> Result<Result<HttpResponse, BlobError>, ApiError> {
     let headers = request.headers();
     let is_head = *request.method() == Method::HEAD;
@@ -175,6 +176,9 @@ async fn send(
     Ok(sent.map(|sent| match asked {
         RangeAnswer::Part { .. } => partial(held, sent, start, length),
         _ => {
+            if !is_head {
+                app.downloads.count(name, held);
+            }
             let mut answer = HttpResponse::with_body(StatusCode::OK, sent);
             describe(answer.headers_mut(), Some(held.etag.clone()));
             answer

@@ -4,6 +4,7 @@ use actors::DEFAULT_REGISTRY;
 use serde::Serialize;
 use store::packages::Totals;
 
+use super::downloads::HomeDownloads;
 use crate::app::App;
 
 /// See the wire contract, "Home, ping, misc".
@@ -13,6 +14,7 @@ pub struct Home<'a> {
     last_package: &'a str,
     doc_count: i64,
     doc_version_count: i64,
+    download: HomeDownloads,
     update_seq: i64,
     sync_model: &'static str,
     instance_start_time: i64,
@@ -34,7 +36,13 @@ struct UpstreamRegistry<'a> {
 impl<'a> Home<'a> {
     /// Puts the answer together.
     #[must_use]
-    pub fn new(app: &'a App, totals: Totals, seq: i64, last: Option<&'a str>) -> Self {
+    pub fn new(
+        app: &'a App,
+        totals: Totals,
+        seq: i64,
+        last: Option<&'a str>,
+        download: HomeDownloads,
+    ) -> Self {
         let upstream = app.settings.upstream_url.as_ref().map(url::Url::as_str);
         let registry =
             |source_registry| UpstreamRegistry { registry_name: DEFAULT_REGISTRY, source_registry };
@@ -45,6 +53,7 @@ impl<'a> Home<'a> {
             last_package: last.unwrap_or(""),
             doc_count: totals.packages,
             doc_version_count: totals.versions,
+            download,
             update_seq: seq,
             sync_model: app.settings.sync_mode.as_str(),
             instance_start_time: now_ms.saturating_sub(uptime_ms),

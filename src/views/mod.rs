@@ -3,6 +3,7 @@
 pub mod account;
 pub mod block;
 pub mod body;
+pub mod downloads;
 pub mod feed;
 pub mod home;
 pub mod metrics;

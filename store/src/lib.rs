@@ -35,6 +35,7 @@ pub mod completeness;
 mod connection;
 mod dialect;
 pub mod dist_tags;
+pub mod downloads;
 pub mod epochs;
 mod error;
 pub mod feeds;

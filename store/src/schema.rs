@@ -268,6 +268,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    downloads (subject, day, version) {
+        subject -> Text,
+        day -> BigInt,
+        version -> Text,
+        count -> BigInt,
+    }
+}
+
+diesel::table! {
     request_budgets (registry, month) {
         registry -> Text,
         month -> Text,
@@ -319,6 +328,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     registry_keys,
     kept_answers,
     blocks,
+    downloads,
     request_budgets,
     reconciliations,
     missing_names,

@@ -17,6 +17,7 @@ mod changes;
 mod cli;
 mod clients;
 mod cluster;
+mod downloads;
 mod feed;
 mod harness;
 mod miss;

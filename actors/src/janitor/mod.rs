@@ -18,7 +18,7 @@ use actix::{
     WrapFuture,
 };
 use serde::{Deserialize, Serialize};
-use store::{Store, tasks};
+use store::{Store, downloads, tasks};
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 
@@ -160,6 +160,9 @@ impl Janitor {
                 Ok(tasks) => tracing::info!(tasks, "old tasks and their logs were deleted"),
                 Err(error) => tracing::warn!(%error, "old tasks could not be deleted"),
             }
+            if let Err(error) = fold_old_downloads(&committer).await {
+                tracing::warn!(%error, "old counts of downloads could not be added up");
+            }
         }
     }
 }
@@ -183,6 +186,14 @@ async fn delete_old_tasks(committer: &Recipient<Write>) -> Result<usize, CommitE
             return Ok(all);
         }
     }
+}
+
+/// Adds up versions of days that are too old, a day in a write.
+async fn fold_old_downloads(committer: &Recipient<Write>) -> Result<(), CommitError> {
+    let before = downloads::day_of(now_ms()).saturating_sub(downloads::VERSIONS_KEPT_DAYS);
+    let fold = || write_returning(committer.clone(), move |rows| downloads::fold(rows, before));
+    while fold().await? {}
+    Ok(())
 }
 
 impl Actor for Janitor {

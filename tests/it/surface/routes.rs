@@ -128,6 +128,8 @@ const ROWS: &[Row] = &[
     row("Manifest", "GET", "/lamp/1.0.0", ALL),
     row("Manifest", "PUT", "/lamp/sync", [401, 401, 403, 201, 201]),
     row("SyncLog", "GET", "/lamp/sync/log/{task}", ALL),
+    row("Other", "GET", "/downloads/range/last-week/lamp", ALL),
+    row("Other", "GET", "/downloads/total/last-week", ALL),
     row("Other", "GET", "/-/lamp/x/y", [404; 5]),
 ];
 

@@ -10,6 +10,7 @@ use store::{DocumentChange, DocumentEncoding, PackageChange, Store, StoreError, 
 
 use crate::change_builder::{DocumentPlan, Terms, plan_document};
 use crate::clock::now_ms;
+use crate::hook_news;
 use crate::upstream::{FetchedDocument, Upstream, in_place, inflate};
 
 /// A document that cannot be read or is not this package's; the text names both and the rule.
@@ -115,6 +116,9 @@ impl Known {
         let held = self.row.as_ref().and_then(|row| row.document.as_ref());
         let mut change = self.touched(fetched.validators, cause);
         let same = held.filter(|held| held.digest == digest);
+        if same.is_none() {
+            hook_news::tell_document(store, self, &fetched.body, &plan, &mut change).await;
+        }
         let is_back = self.row.as_ref().is_some_and(|row| row.gone_at_ms.is_some());
         if (same.is_none() || is_back) && !plan.keep_old_document {
             let location = match same {

@@ -43,6 +43,7 @@ pub mod events;
 pub mod fetch_through;
 mod handle;
 pub mod hold;
+mod hook_news;
 pub mod janitor;
 mod known;
 pub mod log_writer;

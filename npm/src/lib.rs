@@ -22,6 +22,7 @@
 pub mod change;
 pub mod diff;
 pub mod dist_tag;
+pub mod hook;
 pub mod integrity;
 mod json;
 pub mod manifest;
@@ -36,6 +37,7 @@ pub mod version;
 pub use change::{Change, ChangesPage, Folded, PageError, Seq};
 pub use diff::{KnownVersion, PackumentDiff};
 pub use dist_tag::{TagError, validate_dist_tag};
+pub use hook::{HookBody, HookChange, HookEvent, HookEventKind, HookKind};
 pub use integrity::{
     ExpectedDigest, HashAlgorithm, Integrity, IntegrityError, Mismatch, Sha512Digest, Verifier,
 };

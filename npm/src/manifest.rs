@@ -114,6 +114,19 @@ fn read_dist<'a>(facts: &mut VersionFacts<'a>, dist: &'a str) {
     });
 }
 
+/// What clients are told of a deprecated version.
+pub(crate) fn deprecation(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let mut found = None;
+    // the only error is a manifest that is no object, and then there is nothing to read
+    let _ = json::each_member(raw.get(), |key, value| {
+        if key == "deprecated" {
+            let text = || json::string(value).unwrap_or_default();
+            found = is_deprecated(value).then(text);
+        }
+    });
+    found
+}
+
 fn is_deprecated(value: &str) -> bool {
     match json::string(value) {
         Some(text) => !text.is_empty(),

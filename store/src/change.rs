@@ -1,6 +1,6 @@
 //! What the write path takes and answers: [`CommitBatch`], [`PackageChange`] and their parts.
 
-use npm::{ManifestDigest, PackageName, Sha512Digest, SignatureVerdict};
+use npm::{HookEvent, ManifestDigest, PackageName, Sha512Digest, SignatureVerdict};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -30,6 +30,8 @@ pub struct BatchOutcome {
     pub writes: Vec<Result<(), StoreError>>,
     /// Of [`CommitBatch::changes`]; a refused one left nothing behind.
     pub changes: Vec<Result<Committed, StoreError>>,
+    /// What is to be sent to hooks because of them.
+    pub deliveries: usize,
 }
 
 /// Where a change ended up.
@@ -78,6 +80,13 @@ pub struct PackageChange {
     pub gone: Option<Gone>,
     /// What readers see differs although neither document nor removals say so.
     pub revise: bool,
+    /// What hooks hear of it, in order.
+    pub events: Vec<HookEvent>,
+    /// Login names of the package's maintainers, before and after: hooks about a user.
+    pub owners: Vec<String>,
+    /// The number of the [interests](crate::hooks::watch::HookInterests) that `events` were worked
+    /// out for; `None` when they are all there is, whoever wants to hear of it.
+    pub watched_at: Option<u64>,
 }
 
 impl PackageChange {
@@ -102,6 +111,9 @@ impl PackageChange {
             alarms: Vec::new(),
             gone: None,
             revise: false,
+            events: Vec::new(),
+            owners: Vec::new(),
+            watched_at: None,
         }
     }
 }

@@ -14,6 +14,8 @@ pub enum Kind {
     Registries,
     /// What readers must not get.
     Blocks,
+    /// What hooks are about.
+    Hooks,
 }
 
 impl Kind {
@@ -21,6 +23,7 @@ impl Kind {
         match self {
             Self::Registries => "epoch.registries",
             Self::Blocks => "epoch.blocks",
+            Self::Hooks => "epoch.hooks",
         }
     }
 }
@@ -32,6 +35,8 @@ pub struct Epochs {
     pub registries: i64,
     /// Of [`Kind::Blocks`].
     pub blocks: i64,
+    /// Of [`Kind::Hooks`].
+    pub hooks: i64,
 }
 
 const RAISE: RowsStatement = RowsStatement {
@@ -55,14 +60,18 @@ pub fn raise(connection: &mut AnyConnection, kind: Kind) -> Result<(), StoreErro
 /// # Errors
 /// Those of the database.
 pub fn read(connection: &mut AnyConnection) -> Result<Epochs, StoreError> {
-    let keys = [Kind::Registries.key(), Kind::Blocks.key()];
+    let keys = [Kind::Registries, Kind::Blocks, Kind::Hooks].map(Kind::key);
     let rows: Vec<(String, String)> =
         settings::table.filter(settings::key.eq_any(keys)).load(connection)?;
     let of = |kind: Kind| {
         let row = rows.iter().find(|(key, _)| key == kind.key());
         row.and_then(|(_, value)| value.parse().ok()).unwrap_or(0)
     };
-    Ok(Epochs { registries: of(Kind::Registries), blocks: of(Kind::Blocks) })
+    Ok(Epochs {
+        registries: of(Kind::Registries),
+        blocks: of(Kind::Blocks),
+        hooks: of(Kind::Hooks),
+    })
 }
 
 #[cfg(test)]
@@ -77,7 +86,8 @@ mod tests {
             test.write(|c| raise(c, Kind::Blocks));
             test.write(|c| raise(c, Kind::Blocks));
             test.write(|c| raise(c, Kind::Registries));
-            assert_eq!(test.read(read), Epochs { registries: 1, blocks: 2 });
+            test.write(|c| raise(c, Kind::Hooks));
+            assert_eq!(test.read(read), Epochs { registries: 1, blocks: 2, hooks: 1 });
         });
     }
 }

@@ -40,6 +40,7 @@ pub mod epochs;
 mod error;
 pub mod feeds;
 mod home;
+pub mod hooks;
 pub mod kept_answers;
 pub mod lock;
 pub mod maintenance;
@@ -93,6 +94,7 @@ pub use writer::StoreWriter;
 
 use crate::blobs::BlobStore;
 use crate::connection::{Opener, Reader, ReaderPool};
+use crate::hooks::watch::HookWatch;
 
 /// Where everything is kept.
 #[derive(Clone, Debug)]
@@ -130,6 +132,7 @@ struct Inner {
     /// As many permits as the pool has connections: waiting costs no thread.
     reading: Semaphore,
     blobs: Arc<dyn BlobStore>,
+    hooks: Arc<HookWatch>,
     local: bool,
 }
 
@@ -148,12 +151,15 @@ impl Store {
             home::bind_blocking(&opener, folder)?;
         }
         let blobs = blobs::open_blocking(&settings.blobs, &states)?;
+        let hooks = Arc::new(HookWatch::default());
+        hooks.read_again(&mut *get(&readers)?)?;
         let permits = usize::try_from(readers.max_size()).unwrap_or(1);
         Ok(Self(Arc::new(Inner {
             opener,
             readers,
             reading: Semaphore::new(permits),
             blobs,
+            hooks,
             local: matches!(settings.blobs, BlobSettings::Local { .. })
                 || matches!(settings.database, DatabaseSettings::Sqlite { .. }),
         })))
@@ -217,7 +223,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Retry`] when the database cannot be reached.
     pub fn writer_blocking(&self) -> Result<StoreWriter, StoreError> {
-        StoreWriter::open(self.0.opener.clone(), Arc::clone(&self.0.blobs))
+        let (blobs, hooks) = (Arc::clone(&self.0.blobs), Arc::clone(&self.0.hooks));
+        StoreWriter::open(self.0.opener.clone(), blobs, hooks)
     }
 
     #[cfg(test)]
@@ -234,6 +241,21 @@ impl Store {
     #[must_use]
     pub fn blobs(&self) -> &Arc<dyn BlobStore> {
         &self.0.blobs
+    }
+
+    /// What hooks are about.
+    #[must_use]
+    pub fn hooks(&self) -> &Arc<HookWatch> {
+        &self.0.hooks
+    }
+
+    /// Reads again what hooks are about; whoever made one is answered after this.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub async fn reread_hooks(&self) -> Result<(), StoreError> {
+        let hooks = Arc::clone(&self.0.hooks);
+        self.read(move |rows| hooks.read_again(rows)).await
     }
 
     /// Whether database or blobs are files of this machine, so that only one node may use them.

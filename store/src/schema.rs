@@ -337,6 +337,10 @@ diesel::allow_tables_to_appear_in_same_query!(
     audit_log,
     releases,
     totals,
+    hooks,
+    hook_deliveries,
+    hook_attempts,
+    hook_remains,
 );
 
 diesel::table! {
@@ -390,5 +394,65 @@ diesel::table! {
         version -> Text,
         operator -> Text,
         created_at_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    hooks (id) {
+        id -> Text,
+        owner -> Text,
+        kind -> Text,
+        name -> Text,
+        endpoint -> Text,
+        secret -> Text,
+        created_at_ms -> BigInt,
+        updated_at_ms -> BigInt,
+        paused -> Nullable<Text>,
+        failures -> BigInt,
+        failing_since_ms -> Nullable<BigInt>,
+        not_before_ms -> BigInt,
+        swept_seq -> BigInt,
+        rest_until_ms -> BigInt,
+        leased_by -> Nullable<Text>,
+        lease_until_ms -> Nullable<BigInt>,
+        last_delivery_ms -> Nullable<BigInt>,
+        last_code -> Nullable<BigInt>,
+        delivered -> Bool,
+    }
+}
+
+diesel::table! {
+    hook_deliveries (seq) {
+        seq -> BigInt,
+        hook_id -> Text,
+        package -> Text,
+        event -> Text,
+        change -> Text,
+        at_ms -> BigInt,
+        state -> Text,
+        attempts -> BigInt,
+        base_attempts -> BigInt,
+        not_before_ms -> BigInt,
+        ended_at_ms -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    hook_attempts (seq, attempt) {
+        seq -> BigInt,
+        attempt -> BigInt,
+        at_ms -> BigInt,
+        duration_ms -> BigInt,
+        endpoint -> Text,
+        request_bytes -> BigInt,
+        code -> Nullable<BigInt>,
+        answer -> Nullable<Text>,
+        error -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    hook_remains (hook_id) {
+        hook_id -> Text,
     }
 }

@@ -31,7 +31,8 @@ fn columns(connection: &mut AnyConnection) -> Vec<String> {
              THEN 'Integer' ELSE 'BigInt' END WHEN 'BIGINT' THEN 'BigInt' WHEN 'TEXT' THEN 'Text' \
              WHEN 'BLOB' THEN 'Binary' WHEN 'BOOLEAN' THEN 'Bool' ELSE c.type END AS line \
              FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS c \
-             WHERE m.type = 'table' AND m.name NOT LIKE '\\_\\_%' ESCAPE '\\' ORDER BY 1"
+             WHERE m.type = 'table' AND m.name NOT LIKE '\\_\\_%' ESCAPE '\\' \
+             AND m.name <> 'sqlite_sequence' ORDER BY 1"
         }
         AnyConnection::Pg(_) => {
             "SELECT table_name || '.' || column_name || CASE is_nullable WHEN 'NO' THEN '' \

@@ -11,6 +11,7 @@ use diesel::connection::SimpleConnection;
 use crate::blobs::BlobStore;
 use crate::change::{BatchOutcome, CommitBatch};
 use crate::connection::Opener;
+use crate::hooks::watch::HookWatch;
 use crate::{AnyConnection, StoreError, commit, dialect, migrations};
 
 /// Above this the log is moved into the file between two commits, because readers look through all
@@ -25,18 +26,23 @@ pub struct StoreWriter {
     /// Gone after an error that leaves the connection in doubt; opened again when needed.
     connection: Option<AnyConnection>,
     blobs: Arc<dyn BlobStore>,
+    hooks: Arc<HookWatch>,
     wal: Option<PathBuf>,
     wrote: bool,
 }
 
 impl StoreWriter {
-    pub(crate) fn open(opener: Opener, blobs: Arc<dyn BlobStore>) -> Result<Self, StoreError> {
+    pub(crate) fn open(
+        opener: Opener,
+        blobs: Arc<dyn BlobStore>,
+        hooks: Arc<HookWatch>,
+    ) -> Result<Self, StoreError> {
         let connection = Some(opener.open_writer()?);
         let wal = match &opener {
             Opener::Sqlite { path } => Some(migrations::with_suffix(path, "-wal")),
             Opener::Postgres { .. } => None,
         };
-        Ok(Self { opener, connection, blobs, wal, wrote: false })
+        Ok(Self { opener, connection, blobs, hooks, wal, wrote: false })
     }
 
     /// Makes blobs durable, then writes the batch in one transaction.
@@ -51,14 +57,18 @@ impl StoreWriter {
         let changes = batch.changes.as_slice();
         self.blobs.flush_blocking()?;
         if writes.is_empty() && changes.is_empty() {
-            return Ok(BatchOutcome { writes: Vec::new(), changes: Vec::new() });
+            return Ok(BatchOutcome { writes: Vec::new(), changes: Vec::new(), deliveries: 0 });
         }
         let blobs = Arc::clone(&self.blobs);
         let states = blobs.segments();
+        let interests = self.hooks.current();
         let outcome = self.write_blocking(|connection| {
-            commit::run(connection, writes, changes, &states, blobs.as_ref())
+            commit::run(connection, writes, changes, &states, blobs.as_ref(), &interests)
         })?;
         self.blobs.segments_recorded(&states);
+        if outcome.deliveries > 0 {
+            self.hooks.ring();
+        }
         Ok(outcome)
     }
 

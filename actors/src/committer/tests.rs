@@ -35,6 +35,7 @@ impl Handler<WriteBatch> for FakeWriter {
         }
         let committed = Committed { package_id: 1, revision: 1, local_seq: 1 };
         MessageResult(Ok(BatchOutcome {
+            deliveries: 0,
             writes: batch.writes.iter().map(|_| Ok(())).collect(),
             changes: batch.changes.iter().map(|_| Ok(committed)).collect(),
         }))

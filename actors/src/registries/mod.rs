@@ -152,6 +152,10 @@ impl Registries {
         let Ok(mut seen) = self.0.seen.try_lock() else { return Ok(false) };
         let now = self.0.store.read(epochs::read).await?;
         let blocks = std::mem::replace(&mut seen.blocks, now.blocks) != now.blocks;
+        if seen.hooks != now.hooks {
+            self.0.store.reread_hooks().await?;
+            seen.hooks = now.hooks;
+        }
         if seen.registries != now.registries {
             self.read_again(&mut seen).await?;
         }

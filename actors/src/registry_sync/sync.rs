@@ -11,6 +11,7 @@ use super::settle::{JobError, JobFailure, JobResult};
 use crate::clock::now_ms;
 use crate::committer::{Commit, CommitError};
 use crate::events::SyncSummary;
+use crate::hook_news;
 use crate::known::Known;
 use crate::log_writer::TaskLog;
 use crate::policy::RemovedPolicy;
@@ -48,7 +49,8 @@ impl Sync<'_> {
         }
     }
 
-    async fn finish_absent(&self, change: PackageChange, error: &UpstreamError) -> JobResult {
+    async fn finish_absent(&self, mut change: PackageChange, error: &UpstreamError) -> JobResult {
+        hook_news::tell_absence(&self.deps.store, self.known, &mut change).await;
         let removed = self.deps.rules.policy.removed;
         if removed == RemovedPolicy::Block {
             let blocked = removal::block_package(&self.deps.rules.write, &self.task.name).await;

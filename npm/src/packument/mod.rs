@@ -94,6 +94,12 @@ impl<'a> VersionEntry<'a> {
     pub fn facts(&self) -> Result<VersionFacts<'a>, ScanError> {
         manifest::facts(self.raw)
     }
+
+    /// The text of its deprecation, empty where it has none; `None` when it is not deprecated.
+    #[must_use]
+    pub fn deprecation(&self) -> Option<Cow<'a, str>> {
+        manifest::deprecation(self.raw)
+    }
 }
 
 impl<'a> PackumentScan<'a> {

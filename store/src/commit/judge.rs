@@ -10,16 +10,24 @@ use super::package_rows::{Columns, Plan, SqlColumns, conflict};
 use crate::blobs::BlobStore;
 use crate::change::PackageChange;
 use crate::dialect::{self, Value};
+use crate::hooks::watch::HookInterests;
 use crate::{AnyConnection, StoreError, VersionState, blob_rows};
 
 type Refused = Vec<(usize, Outcome)>;
+
+/// What a change is held against beside the rows.
+#[derive(Clone, Copy)]
+pub(super) struct Judges<'a> {
+    pub blobs: &'a dyn BlobStore,
+    pub interests: &'a HookInterests,
+}
 
 /// Accepts or refuses each change of a round.
 pub(super) fn judge<'a>(
     connection: &mut AnyConnection,
     changes: &'a [PackageChange],
     round: &[usize],
-    blobs: &dyn BlobStore,
+    Judges { blobs, interests }: Judges<'_>,
 ) -> Result<(Vec<Plan<'a>>, Refused), StoreError> {
     let round: Vec<(usize, &PackageChange)> =
         round.iter().filter_map(|&index| Some((index, changes.get(index)?))).collect();
@@ -29,7 +37,8 @@ pub(super) fn judge<'a>(
     let mut refused = Refused::new();
     for (index, change) in round {
         let row = stored.remove(change.name.as_str());
-        let verdict = check_revision(change, row.as_ref())
+        let verdict = check_watched(change, row.as_ref(), interests)
+            .and_then(|()| check_revision(change, row.as_ref()))
             .and_then(|()| check_text(change))
             .and_then(|()| check_blobs(change, &present, blobs))
             .and_then(|()| Plan::new(index, change, row));
@@ -80,6 +89,19 @@ fn needed(change: &PackageChange) -> impl Iterator<Item = Sha512Digest> {
 fn check_revision(change: &PackageChange, stored: Option<&Columns>) -> Result<(), StoreError> {
     let found = stored.map(|row| row.revision);
     if found == change.base_revision { Ok(()) } else { Err(conflict(change, found)) }
+}
+
+/// A hook was made after the change was worked out and before it is written: made again, it tells
+/// the hook.
+fn check_watched(
+    change: &PackageChange,
+    stored: Option<&Columns>,
+    interests: &HookInterests,
+) -> Result<(), StoreError> {
+    match interests.missed(change) {
+        true => Err(conflict(change, stored.map(|row| row.revision))),
+        false => Ok(()),
+    }
 }
 
 fn check_blobs(

@@ -19,7 +19,10 @@ use crate::blobs::{BlobStore, SegmentState};
 use crate::change::{BatchOutcome, Committed, PackageChange, WriteFn};
 use crate::changes::NewChange;
 use crate::dist_tags::{self, NewTags};
+use crate::hooks::outbox::{self, PackageNews};
+use crate::hooks::watch::HookInterests;
 use crate::{AnyConnection, StoreError, alarms, blob_rows, changes, dialect, segments, tasks};
+use judge::Judges;
 use package_rows::{News, Plan};
 
 type Outcome = Result<Committed, StoreError>;
@@ -31,6 +34,7 @@ pub(crate) fn run(
     changes: &[PackageChange],
     states: &[SegmentState],
     blobs: &dyn BlobStore,
+    interests: &HookInterests,
 ) -> Result<BatchOutcome, StoreError> {
     let writes = run_writes(connection, writes)?;
     let mut outcomes: Vec<Option<Outcome>> = changes.iter().map(|_| None).collect();
@@ -39,14 +43,16 @@ pub(crate) fn run(
     while !waiting.is_empty() {
         // Two changes of one package: the second sees what the first did.
         let (round, later) = first_of_each_name(changes, &waiting);
-        apply_round(connection, changes, &round, &mut outcomes, &mut log, blobs)?;
+        let judges = Judges { blobs, interests };
+        apply_round(connection, changes, &round, &mut outcomes, &mut log, judges)?;
         waiting = later;
     }
+    let deliveries = tell_hooks(connection, changes, &outcomes, interests)?;
     segments::save(connection, states)?;
     take_seqs(connection, changes, &log, &mut outcomes)?;
     let unanswered = || Err(StoreError::Other("a change was left without an answer".into()));
     let changes = outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(unanswered)).collect();
-    Ok(BatchOutcome { writes, changes })
+    Ok(BatchOutcome { writes, changes, deliveries })
 }
 
 /// Each write in its savepoint; an error that may have ended the transaction ends the batch.
@@ -87,9 +93,9 @@ fn apply_round(
     round: &[usize],
     outcomes: &mut [Option<Outcome>],
     log: &mut Vec<News>,
-    blobs: &dyn BlobStore,
+    judges: Judges<'_>,
 ) -> Result<(), StoreError> {
-    let (mut plans, refused) = judge::judge(connection, changes, round, blobs)?;
+    let (mut plans, refused) = judge::judge(connection, changes, round, judges)?;
     let mut rows: Vec<_> =
         plans.iter().flat_map(|plan| plan.change.blobs.iter().copied()).collect();
     blob_rows::insert(connection, &mut rows)?;
@@ -118,6 +124,28 @@ fn replace_tags(connection: &mut AnyConnection, plans: &[Plan<'_>]) -> Result<()
 fn end_tasks(connection: &mut AnyConnection, plans: &[Plan<'_>]) -> Result<(), StoreError> {
     let ends: Vec<_> = plans.iter().filter_map(|plan| plan.change.task.as_ref()).collect();
     tasks::finish_many(connection, &ends)
+}
+
+/// Queues what hooks hear of the changes that were accepted.
+fn tell_hooks(
+    connection: &mut AnyConnection,
+    changes: &[PackageChange],
+    outcomes: &[Option<Outcome>],
+    interests: &HookInterests,
+) -> Result<usize, StoreError> {
+    if interests.is_empty() {
+        return Ok(0);
+    }
+    let accepted = changes.iter().zip(outcomes);
+    let accepted = accepted.filter(|(change, outcome)| {
+        !change.events.is_empty() && outcome.as_ref().is_some_and(Result::is_ok)
+    });
+    let news = accepted.map(|(change, _)| PackageNews {
+        name: &change.name,
+        owners: &change.owners,
+        events: &change.events,
+    });
+    outbox::queue(connection, interests, &news.collect::<Vec<_>>())
 }
 
 /// Alarms and the change log; the seqs come last.

@@ -44,6 +44,8 @@ choose! {
     claim_these = CLAIM_THESE;
     /// Prolongs leases: rows of (id, worker, lease ms).
     renew_tasks = RENEW_TASKS;
+    /// Leases hooks for which something can be sent: (worker, now ms, lease ms, wanted).
+    claim_hooks = CLAIM_HOOKS;
 }
 
 /// Milliseconds since 1970 by the clock of the database, which all nodes share.

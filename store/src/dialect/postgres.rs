@@ -76,3 +76,17 @@ pub(super) const RENEW_TASKS: RowsStatement = RowsStatement {
     tail: ") AS held WHERE tasks.id = held.column1 AND tasks.leased_by = held.column2 \
            AND tasks.state = 'processing' RETURNING tasks.id",
 };
+
+pub(super) const CLAIM_HOOKS: RowsStatement = RowsStatement {
+    head: "WITH input(worker, now, lease_ms, wanted) AS (VALUES ",
+    columns: 4,
+    tail: ") UPDATE hooks SET leased_by = (SELECT worker FROM input), \
+           lease_until_ms = (SELECT now + lease_ms FROM input) WHERE id IN (SELECT id FROM hooks \
+           WHERE paused IS NULL AND not_before_ms <= (SELECT now FROM input) \
+           AND (leased_by IS NULL OR lease_until_ms < (SELECT now FROM input)) \
+           AND (EXISTS (SELECT 1 FROM hook_deliveries WHERE hook_id = hooks.id \
+           AND state = 'waiting' AND seq > hooks.swept_seq) \
+           OR (rest_until_ms <= (SELECT now FROM input) AND EXISTS (SELECT 1 \
+           FROM hook_deliveries WHERE hook_id = hooks.id AND state = 'waiting'))) \
+           ORDER BY rest_until_ms, id LIMIT (SELECT wanted FROM input) FOR UPDATE SKIP LOCKED) RETURNING id",
+};

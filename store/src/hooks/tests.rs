@@ -1,0 +1,274 @@
+//! Hooks, their outbox and their leases on both databases.
+
+use npm::{HookEvent, HookKind};
+
+use super::history::{self, HookTotals};
+use super::lease::{self, Attempt, Fate, Rest, Settled, Tried};
+use super::outbox::DeliveryId;
+use super::*;
+use crate::testing::{TestStore, bare_change, on_each_database};
+use crate::{CommitBatch, PackageChange};
+
+const LONG_MS: i64 = 60_000;
+
+fn by() -> By {
+    By::terminal("ada")
+}
+
+fn new(owner: &str, kind: HookKind, name: &str) -> NewHook {
+    NewHook {
+        owner: owner.to_owned(),
+        kind,
+        name: name.to_owned(),
+        endpoint: "https://hooks.test/in?key=hidden".to_owned(),
+        secret: HookSecret("s3cr3t".to_owned()),
+    }
+}
+
+fn make(test: &TestStore, owner: &str, kind: HookKind, name: &str) -> HookRow {
+    let wish = new(owner, kind, name);
+    let made = test.write(|rows| create(rows, &wish, 20, &by()));
+    test.read(|rows| test.store.hooks().read_again(rows));
+    match made {
+        Made::Hook(hook) => *hook,
+        refused => panic!("{refused:?}"),
+    }
+}
+
+fn happens(name: &str, base_revision: Option<i64>, events: &[HookEvent]) -> PackageChange {
+    PackageChange { events: events.to_vec(), ..bare_change(name, base_revision) }
+}
+
+fn waiting(test: &TestStore, hook: &HookRow) -> Vec<(String, String)> {
+    let rows = test.read(|rows| lease::waiting(rows, &hook.id, 0, 100));
+    rows.into_iter().map(|row| (row.package, row.change)).collect()
+}
+
+fn tried(seq: i64, number: i64, code: i64, fate: Fate) -> Tried {
+    let attempt = Attempt {
+        at_ms: 5_000,
+        duration_ms: 12,
+        endpoint: "https://hooks.test/in".to_owned(),
+        request_bytes: 300,
+        code: Some(code),
+        answer: Some("hello".to_owned()),
+        error: (code != 200).then(|| format!("answered {code}")),
+    };
+    Tried { seq, number, attempt: Some(attempt), fate }
+}
+
+fn settle(
+    test: &TestStore,
+    hook: &HookRow,
+    tried: &[Tried],
+    health: HookHealth,
+    rest: Option<Rest>,
+) -> bool {
+    let settled = Settled { hook, worker: "w1", tried, health, pause: None, rest };
+    test.write(|rows| lease::settle(rows, &settled))
+}
+
+fn claim(test: &TestStore, worker: &str, lease_ms: i64) -> Vec<String> {
+    let claimed = test.write(|rows| lease::claim(rows, worker, 10, lease_ms));
+    claimed.into_iter().map(|hook| hook.id).collect()
+}
+
+#[test]
+fn a_user_has_hooks_up_to_a_limit_and_one_for_each_target() {
+    on_each_database(|test| {
+        let first = make(test, "ada", HookKind::Package, "lamp");
+        let scope = make(test, "ada", HookKind::Scope, "@garden");
+        let again = new("ada", HookKind::Package, "lamp");
+        assert_eq!(test.write(|rows| create(rows, &again, 20, &by())), Made::Exists);
+        let third = new("ada", HookKind::Owner, "ada");
+        assert_eq!(test.write(|rows| create(rows, &third, 2, &by())), Made::TooMany);
+        make(test, "bob", HookKind::Package, "lamp");
+        let of = |name: Option<&str>, offset| {
+            let found = test.read(|rows| of_owner(rows, "ada", name, offset, 100));
+            found.into_iter().map(|hook| hook.id).collect::<Vec<_>>()
+        };
+        assert_eq!(of(None, 0), [first.id.clone(), scope.id.clone()]);
+        assert_eq!(of(None, 1), [scope.id]);
+        assert_eq!(of(Some("lamp"), 0), [&*first.id]);
+        assert!(!format!("{first:?}").contains("s3cr3t"));
+        let secret = HookSecret("other".to_owned());
+        let endpoint = "https://hooks.test/2";
+        test.write(|rows| pause(rows, &first.id, "failing for a day", &by()));
+        let changed = test.write(|rows| change(rows, &first.id, endpoint, Some(&secret), &by()));
+        let changed = changed.unwrap();
+        assert_eq!((changed.endpoint.as_str(), &changed.secret), (endpoint, &secret));
+        assert_eq!(changed.paused, None);
+        assert!(changed.updated_at_ms > first.updated_at_ms);
+        let gone = test.write(|rows| remove(rows, &first.id, &by())).unwrap();
+        assert_eq!(gone.id, first.id);
+        assert_eq!(test.read(|rows| find(rows, &first.id)), None);
+        let filter = audit::AuditFilter { limit: 10, ..audit::AuditFilter::default() };
+        let log = test.read(|rows| audit::list(rows, &filter));
+        assert_eq!(
+            (log[0].action.as_str(), log[0].subject.as_str()),
+            ("hook.remove", "package lamp of ada")
+        );
+        assert!(!format!("{log:?}").contains("hidden"), "{log:?}");
+    });
+}
+
+#[test]
+fn a_commit_queues_its_events_for_the_hooks_that_want_them() {
+    on_each_database(|test| {
+        let lamp = make(test, "ada", HookKind::Package, "lamp");
+        let garden = make(test, "ada", HookKind::Scope, "@garden");
+        let owner = make(test, "bob", HookKind::Owner, "eve");
+        let events = [HookEvent::publish("1.0.0", Some("latest")), HookEvent::dist_tag("latest")];
+        let mut ui = happens("@garden/ui", None, &events[..1]);
+        ui.owners = vec!["eve".to_owned(), "mallory".to_owned()];
+        let mut batch = CommitBatch {
+            writes: Vec::new(),
+            changes: vec![happens("lamp", None, &events), ui, happens("other", None, &events)],
+        };
+        let outcome = test.writer().commit_blocking(&mut batch).unwrap();
+        assert_eq!(outcome.deliveries, 4);
+        let lines = [
+            ("lamp".to_owned(), r#"{"dist-tag":"latest","version":"1.0.0"}"#.to_owned()),
+            ("lamp".to_owned(), r#"{"dist-tag":"latest"}"#.to_owned()),
+        ];
+        assert_eq!(waiting(test, &lamp), lines);
+        assert_eq!(waiting(test, &garden).len(), 1);
+        assert_eq!(waiting(test, &owner)[0].0, "@garden/ui");
+        // a change that is refused tells nobody
+        assert!(test.commit(happens("lamp", Some(9), &events)).is_err());
+        assert_eq!(waiting(test, &lamp).len(), 2);
+    });
+}
+
+#[test]
+fn a_change_from_before_a_hook_is_refused_so_that_it_is_worked_out_again() {
+    on_each_database(|test| {
+        let seen = test.store.hooks().current().generation();
+        make(test, "ada", HookKind::Package, "lamp");
+        let old = |name: &str| PackageChange { watched_at: Some(seen), ..bare_change(name, None) };
+        assert!(matches!(test.commit(old("lamp")), Err(StoreError::Conflict { .. })));
+        assert!(test.commit(old("other")).is_ok());
+        let now = test.store.hooks().current().generation();
+        assert!(test.commit(PackageChange { watched_at: Some(now), ..old("lamp") }).is_ok());
+    });
+}
+
+#[test]
+fn one_worker_has_a_hook_until_it_rests_and_is_woken_by_what_is_newer_or_due() {
+    on_each_database(|test| {
+        let hook = make(test, "ada", HookKind::Package, "lamp");
+        assert!(claim(test, "w1", LONG_MS).is_empty());
+        let event = [HookEvent::dist_tag("latest")];
+        let base = test.commit(happens("lamp", None, &event)).unwrap().revision;
+        assert_eq!(claim(test, "w1", LONG_MS), [&*hook.id]);
+        assert!(claim(test, "w2", LONG_MS).is_empty());
+        let seq = test.read(|rows| lease::waiting(rows, &hook.id, 0, 9))[0].seq;
+        let later = [tried(seq, 1, 500, Fate::Later(i64::MAX / 2))];
+        let rest = Rest { swept_seq: seq, until_ms: i64::MAX / 2 };
+        let health = HookHealth { failures: 1, failing_since_ms: Some(5), not_before_ms: 0 };
+        assert!(settle(test, &hook, &later, health, Some(rest)));
+        assert!(claim(test, "w2", LONG_MS).is_empty());
+        let after = test.read(|rows| find(rows, &hook.id)).unwrap();
+        assert_eq!((after.last_code, after.delivered, after.health), (Some(500), false, health));
+        test.commit(happens("lamp", Some(base), &event)).unwrap();
+        assert_eq!(claim(test, "w1", LONG_MS), [&*hook.id]);
+        let newer = test.read(|rows| lease::waiting(rows, &hook.id, seq, 9))[0].seq;
+        let rest = Rest { swept_seq: newer, until_ms: 0 };
+        let done = [tried(newer, 1, 200, Fate::Delivered)];
+        assert!(settle(test, &hook, &done, HookHealth::default(), Some(rest)));
+        // what had to wait is due
+        assert_eq!(claim(test, "w2", 0), [&*hook.id]);
+        test.wait_ms(1);
+        assert_eq!(claim(test, "w1", LONG_MS), [&*hook.id], "the lease ran out");
+        assert!(settle(
+            test,
+            &hook,
+            &[tried(seq, 2, 200, Fate::Delivered)],
+            HookHealth::default(),
+            Some(rest)
+        ));
+        assert!(claim(test, "w2", LONG_MS).is_empty(), "nothing waits");
+        let totals = test.read(history::totals);
+        assert_eq!(totals, HookTotals { hooks: 1, ..HookTotals::default() });
+    });
+}
+
+#[test]
+fn a_worker_lets_go_of_a_hook_that_was_changed_and_of_one_that_is_gone() {
+    on_each_database(|test| {
+        let hook = make(test, "ada", HookKind::Package, "lamp");
+        test.commit(happens("lamp", None, &[HookEvent::dist_tag("latest")])).unwrap();
+        claim(test, "w1", LONG_MS);
+        let health = HookHealth { failures: 9, failing_since_ms: Some(5), not_before_ms: i64::MAX };
+        test.write(|rows| change(rows, &hook.id, "https://hooks.test/2", None, &by()));
+        let seq = test.read(|rows| lease::waiting(rows, &hook.id, 0, 9))[0].seq;
+        assert!(!settle(test, &hook, &[tried(seq, 1, 500, Fate::Later(0))], health, None));
+        assert_eq!(claim(test, "w2", LONG_MS), [&*hook.id]);
+        test.write(|rows| remove(rows, &hook.id, &by()));
+        assert!(!settle(test, &hook, &[tried(seq, 2, 200, Fate::Delivered)], health, None));
+        let mut rounds = 0;
+        while test.write(|rows| tidy::delete_remains(rows, 10)) > 0 {
+            rounds += 1;
+        }
+        assert_eq!(rounds, 2);
+        assert!(waiting(test, &hook).is_empty());
+    });
+}
+
+#[test]
+fn the_history_shows_every_try_and_a_delivery_can_be_sent_again() {
+    on_each_database(|test| {
+        let hook = make(test, "ada", HookKind::Package, "lamp");
+        test.commit(happens("lamp", None, &[HookEvent::publish("1.0.0", None)])).unwrap();
+        claim(test, "w1", LONG_MS);
+        let seq = test.read(|rows| lease::waiting(rows, &hook.id, 0, 9))[0].seq;
+        settle(test, &hook, &[tried(seq, 1, 503, Fate::Later(1))], HookHealth::default(), None);
+        let rest = Rest { swept_seq: seq, until_ms: i64::MAX };
+        let health = HookHealth { not_before_ms: i64::MAX, ..HookHealth::default() };
+        settle(test, &hook, &[tried(seq, 2, 500, Fate::Parked)], health, Some(rest));
+        let listed = test.read(|rows| history::list(rows, &hook.id, None, 10)).remove(0);
+        assert_eq!((listed.state.as_str(), listed.attempts), ("parked", 2));
+        assert_eq!(listed.last.as_ref().unwrap().code, Some(500));
+        assert!(test.read(|rows| history::list(rows, &hook.id, Some(seq), 10)).is_empty());
+        let id = DeliveryId::parse(&listed.id.to_string()).unwrap();
+        assert_eq!(id, listed.id);
+        let (_, tries) = test.read(|rows| history::find(rows, id)).unwrap();
+        assert_eq!(tries.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 2]);
+        let wrong = DeliveryId { at_ms: id.at_ms + 1, ..id };
+        assert!(test.read(|rows| history::find(rows, wrong)).is_none());
+        assert!(!test.write(|rows| history::redeliver(rows, wrong)));
+        assert!(test.write(|rows| history::redeliver(rows, id)));
+        assert_eq!(claim(test, "w1", LONG_MS), [&*hook.id]);
+        let again = test.read(|rows| lease::waiting(rows, &hook.id, 0, 9)).remove(0);
+        assert_eq!((again.attempts, again.base_attempts), (2, 2));
+    });
+}
+
+#[test]
+fn ended_deliveries_are_deleted_by_age_and_by_number_and_waiting_ones_are_not() {
+    on_each_database(|test| {
+        let hook = make(test, "ada", HookKind::Package, "lamp");
+        let events: Vec<_> = (0..5).map(|n| HookEvent::dist_tag(&format!("t{n}"))).collect();
+        test.commit(happens("lamp", None, &events)).unwrap();
+        let rows = test.read(|rows| lease::waiting(rows, &hook.id, 0, 9));
+        claim(test, "w1", LONG_MS);
+        for row in rows.iter().take(3) {
+            let done = [tried(row.seq, 1, 200, Fate::Delivered)];
+            settle(test, &hook, &done, HookHealth::default(), None);
+            test.wait_ms(1);
+        }
+        assert_eq!(test.read(|rows| tidy::ended_beyond(rows, 3)), None);
+        let beyond = test.read(|rows| tidy::ended_beyond(rows, 1)).unwrap();
+        assert_eq!(test.write(|rows| tidy::delete_ended_before(rows, beyond + 1, 10)), 2);
+        assert_eq!(test.write(|rows| tidy::delete_ended_before(rows, i64::MAX, 10)), 1);
+        assert_eq!(waiting(test, &hook).len(), 2);
+    });
+}
+
+proptest::proptest! {
+    #[test]
+    fn ids_of_deliveries_are_read_back(seq in 0_i64..1 << 61, at_ms in 0_i64..1 << 47) {
+        let id = DeliveryId { seq, at_ms };
+        proptest::prop_assert_eq!(DeliveryId::parse(&id.to_string()), Some(id));
+    }
+}

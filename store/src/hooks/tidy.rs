@@ -1,0 +1,74 @@
+//! The history of deliveries has bounds: how long it is kept, how much of it, and for whom.
+
+use diesel::prelude::*;
+
+use crate::schema::{hook_attempts, hook_deliveries, hook_remains};
+use crate::{AnyConnection, StoreError};
+
+/// When the newest of the deliveries ended that are more than `keep` (counted from the newest).
+///
+/// # Errors
+/// Those of the database.
+pub fn ended_beyond(connection: &mut AnyConnection, keep: i64) -> Result<Option<i64>, StoreError> {
+    let ended = hook_deliveries::table
+        .filter(hook_deliveries::ended_at_ms.is_not_null())
+        .order(hook_deliveries::ended_at_ms.desc())
+        .offset(keep)
+        .limit(1)
+        .select(hook_deliveries::ended_at_ms);
+    let found: Option<Option<i64>> = ended.get_result(connection).optional()?;
+    Ok(found.flatten())
+}
+
+/// Deletes deliveries that ended before a moment, up to `limit` (a write); answers how many.
+///
+/// # Errors
+/// Those of the database.
+pub fn delete_ended_before(
+    connection: &mut AnyConnection,
+    before_ms: i64,
+    limit: i64,
+) -> Result<usize, StoreError> {
+    let seqs: Vec<i64> = hook_deliveries::table
+        .filter(hook_deliveries::ended_at_ms.lt(before_ms))
+        .order(hook_deliveries::ended_at_ms)
+        .limit(limit)
+        .select(hook_deliveries::seq)
+        .load(connection)?;
+    delete(connection, &seqs)
+}
+
+/// Deletes deliveries of hooks that are gone, up to `limit` (a write); answers how many.
+///
+/// # Errors
+/// Those of the database.
+pub fn delete_remains(connection: &mut AnyConnection, limit: i64) -> Result<usize, StoreError> {
+    let gone: Option<String> = hook_remains::table
+        .order(hook_remains::hook_id)
+        .limit(1)
+        .select(hook_remains::hook_id)
+        .get_result(connection)
+        .optional()?;
+    let Some(hook) = gone else { return Ok(0) };
+    let seqs: Vec<i64> = hook_deliveries::table
+        .filter(hook_deliveries::hook_id.eq(&hook))
+        .order(hook_deliveries::seq)
+        .limit(limit)
+        .select(hook_deliveries::seq)
+        .load(connection)?;
+    if seqs.is_empty() {
+        diesel::delete(hook_remains::table.find(&hook)).execute(connection)?;
+        return Ok(1); // there may be another one
+    }
+    delete(connection, &seqs)
+}
+
+fn delete(connection: &mut AnyConnection, seqs: &[i64]) -> Result<usize, StoreError> {
+    for some in seqs.chunks(500) {
+        diesel::delete(hook_attempts::table.filter(hook_attempts::seq.eq_any(some)))
+            .execute(connection)?;
+        diesel::delete(hook_deliveries::table.filter(hook_deliveries::seq.eq_any(some)))
+            .execute(connection)?;
+    }
+    Ok(seqs.len())
+}

@@ -73,8 +73,6 @@ pub enum ApiError {
     Held(String),
     /// Withheld for legal reasons by upstream.
     Legal(String),
-    /// Part of the protocol that is not there.
-    NotImplemented(String),
     /// Upstream answered with something that cannot be used.
     BadUpstream(String),
     /// The request has passed the mirror with this id already: this one, or one behind it.
@@ -164,7 +162,6 @@ impl ApiError {
             Self::Invalid(_) => "INVALID_PARAM",
             Self::Unprocessable(_) => "UNPROCESSABLE_ENTITY",
             Self::Legal(_) => "UNAVAILABLE_FOR_LEGAL_REASONS",
-            Self::NotImplemented(_) => "NOT_IMPLEMENTED",
             Self::BadUpstream(_) => "BAD_GATEWAY",
             Self::Loop(_) => "LOOP_DETECTED",
             Self::Unavailable { .. } => "SERVICE_UNAVAILABLE",
@@ -264,7 +261,6 @@ impl fmt::Display for ApiError {
                 formatter,
                 "the request came back to the mirror {id}; mirrors cannot be each other's upstream"
             ),
-            Self::NotImplemented(path) => write!(formatter, "{path} not implemented yet"),
             Self::Unavailable { reason, .. } => formatter.write_str(reason),
             Self::Internal(_) => formatter.write_str("something went wrong in the mirror itself"),
         }
@@ -288,7 +284,6 @@ impl ResponseError for ApiError {
             Self::RangeNotSatisfiable(_) => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Invalid(_) | Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Legal(_) => StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS,
-            Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::BadUpstream(_) => StatusCode::BAD_GATEWAY,
             Self::Loop(_) => StatusCode::LOOP_DETECTED,
             Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,

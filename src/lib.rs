@@ -19,6 +19,7 @@ use mimalloc as _;
 
 pub mod accounts;
 pub mod admin_token;
+pub mod advisories;
 pub mod always_auth;
 pub mod app;
 pub mod around;

@@ -16,8 +16,8 @@ use crate::control;
 use crate::control::messages::PREFIX;
 use crate::error::ApiError;
 use crate::handlers::{
-    audit, blocks, dist_tag, downloads, feed, health, home, login, manifest, packument, registries,
-    signing, sync, tarball, tasks, tokens, unserved, users,
+    advisories, audit, blocks, dist_tag, downloads, feed, health, home, login, manifest, packument,
+    registries, signing, sync, tarball, tasks, tokens, unserved, users,
 };
 
 /// The registry.
@@ -38,7 +38,7 @@ pub fn registry(config: &mut ServiceConfig) {
         .service(registries())
         .service(read("/audit", audit::list_audit))
         .service(web::resource("/package/{rest:.*}").to(package_api))
-        .service(web::resource("/npm/v1/security/{rest:.*}").to(unserved::any_security))
+        .service(web::resource("/npm/v1/security/{rest:.*}").to(advisories::security_api))
         .default_service(web::to(below_dash));
     config
         .service(api)

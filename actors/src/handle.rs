@@ -35,7 +35,7 @@ use crate::signing_keys::Keys;
 use crate::status::EngineStatus;
 use crate::task_queue::{CancelTask, DescribeTaskQueue, EnqueueTasks, RetryTask};
 use crate::upstream::check::{self, Finding};
-use crate::upstream::{Upstream, UpstreamError, UpstreamSettings};
+use crate::upstream::{Upstream, UpstreamError, UpstreamSettings, Urgency};
 
 /// How long an actor may take to answer a question; they take microseconds.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -352,6 +352,23 @@ impl EngineHandle {
             attestations::find(&store, &write, upstream, &name, &version).await
         })
         .await
+    }
+
+    /// What an upstream registry answers to an audit: a JSON body in the form of npm's bulk
+    /// endpoint. The caller sends no names that this registry may not hear.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub async fn ask_for_advisories(
+        &self,
+        registry: &str,
+        body: Bytes,
+    ) -> Result<Bytes, MissError> {
+        let upstream = self.registries().upstream(registry).ok_or_else(MissError::no_upstream)?;
+        let ask = async move {
+            Ok(upstream.post(npm::advisory::BULK_PATH, body, Urgency::Person).await?)
+        };
+        self.on_runtime(ask).await
     }
 
     /// Withholds a version, or with [`WHOLE_PACKAGE`](store::blocks::WHOLE_PACKAGE) all of them;

@@ -19,6 +19,7 @@
     )
 )]
 
+pub mod advisory;
 pub mod change;
 pub mod diff;
 pub mod dist_tag;

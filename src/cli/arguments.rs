@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
+    advisories::AdvisoriesCommand,
     audit::AuditArguments,
     backup::{BackupArguments, RestoreArguments},
     bench::BenchArguments,
@@ -166,6 +167,9 @@ pub enum Command {
     /// Scopes and the registries they belong to
     #[command(subcommand)]
     Scope(ScopeCommand),
+    /// Security advisories that audits are answered from
+    #[command(subcommand)]
+    Advisories(AdvisoriesCommand),
     /// Who changed what, when, from where
     Audit(AuditArguments),
     /// Accounts: who may log in

@@ -1,6 +1,7 @@
 //! The command line: one file per command, one way to fail, one way to end.
 
 mod accounts;
+mod advisories;
 pub mod arguments;
 mod audit;
 mod backup;
@@ -86,6 +87,7 @@ fn run(cli: &Cli, output: &Output, started: Instant) -> Outcome {
         Command::Registry(command) => registry::run(command, global, output),
         Command::Scope(command) => scope::run(command, global, output),
         Command::User(command) => user::run(command, global, output),
+        Command::Advisories(command) => advisories::run(command, global, output),
         Command::Audit(arguments) => audit::run(arguments, global, output),
         Command::Token(command) => token::run(command, global, output),
         Command::Completions(arguments) => completions::run(arguments, output),
@@ -192,6 +194,7 @@ mod tests {
             "espejo registry test inner --package lamp",
             "espejo registry pause inner",
             "espejo registry resume inner --since 7",
+            "espejo advisories load records.jsonl folder",
             "espejo audit --who ada --action registry --since 7d --json",
             "espejo scope add @garden --registry self",
             "espejo scope remove @garden",

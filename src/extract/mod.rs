@@ -6,6 +6,7 @@ pub mod conditional;
 pub mod encoding;
 pub mod feed_query;
 pub mod fields;
+pub mod packed;
 pub mod range;
 pub mod request_id;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Handlers: extract, decide, answer.
 
+pub mod advisories;
 pub mod audit;
 pub mod blocks;
 pub mod dist_tag;

@@ -19,24 +19,6 @@ pub async fn get_all() -> Result<HttpResponse, ApiError> {
     Err(ApiError::Gone("/-/all is gone; search with /-/v1/search".to_owned()))
 }
 
-/// `/-/npm/v1/security/…`: there is no advisory data. The body, which npm sends packed, is
-/// read and dropped unopened, so that a broken one changes nothing.
-///
-/// # Errors
-/// Always 501, for the endpoint that upstream registries gave up 410.
-pub async fn any_security(
-    app: Data<App>,
-    request: HttpRequest,
-    payload: Payload,
-) -> Result<HttpResponse, ApiError> {
-    drain(&request, payload, app.settings.max_body_bytes).await?;
-    let path = request.path().trim_end_matches('/');
-    if path == "/-/npm/v1/security/audits" {
-        return Err(ApiError::Gone(format!("{path} is gone; ask advisories/bulk")));
-    }
-    Err(ApiError::NotImplemented(path.to_owned()))
-}
-
 /// A path that exists with a method that does not.
 ///
 /// # Errors

@@ -22,6 +22,7 @@
 use libsqlite3_sys as _;
 use pq_sys as _;
 
+pub mod advisories;
 pub mod alarms;
 mod any_connection;
 pub mod audit;

@@ -268,6 +268,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    advisories (name, record) {
+        name -> Text,
+        record -> Text,
+        body -> Text,
+        loaded_at_ms -> BigInt,
+    }
+}
+
+diesel::table! {
     downloads (subject, day, version) {
         subject -> Text,
         day -> BigInt,
@@ -328,6 +337,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     registry_keys,
     kept_answers,
     blocks,
+    advisories,
     downloads,
     request_budgets,
     reconciliations,

@@ -12,6 +12,7 @@
 )]
 
 mod accounts;
+mod advisories;
 mod chain;
 mod changes;
 mod cli;

@@ -16,9 +16,7 @@ pub(super) async fn fetch(
     path: &str,
     urgency: Urgency,
 ) -> Result<Option<Bytes>, UpstreamError> {
-    let url = format!("{}{path}", client.base());
-    let url =
-        Url::parse(&url).map_err(|error| UpstreamError::BadAddress(format!("{url}: {error}")))?;
+    let url = address(client, path)?;
     let mut headers = HeaderMap::with_capacity(4);
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
@@ -37,6 +35,26 @@ pub(super) async fn fetch(
         client.recent.failed(failure);
     }
     answer.map(Some)
+}
+
+/// What the API at `path` below the base address answers to a JSON body, asked once.
+pub(super) async fn post(
+    client: &Client,
+    path: &str,
+    body: Bytes,
+    urgency: Urgency,
+) -> Result<Bytes, UpstreamError> {
+    let response = client.post(&address(client, path)?, body, urgency).await?;
+    let answer = read(client, response).await;
+    if let Err(failure) = &answer {
+        client.recent.failed(failure);
+    }
+    answer
+}
+
+fn address(client: &Client, path: &str) -> Result<Url, UpstreamError> {
+    let url = format!("{}{path}", client.base());
+    Url::parse(&url).map_err(|error| UpstreamError::BadAddress(format!("{url}: {error}")))
 }
 
 async fn read(client: &Client, response: reqwest::Response) -> Result<Bytes, UpstreamError> {

@@ -7,9 +7,11 @@ use std::error::Error as _;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use npm::PackageName;
 use reqwest::header::{
-    AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, RANGE, RETRY_AFTER,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue,
+    RANGE, RETRY_AFTER,
 };
 use reqwest::{Method, Request, Response};
 use rustls_pki_types::CertificateDer;
@@ -137,10 +139,42 @@ impl Client {
         let url = Url::parse(&url)
             .map_err(|error| UpstreamError::BadAddress(format!("{url}: {error}")))?;
         let started = Instant::now();
-        let response = self.send(Kind::Document, &url, &HeaderMap::new()).await?;
+        let response = self.send(Kind::Document, Request::new(Method::GET, url)).await?;
         let date = response.headers().get(DATE).and_then(|value| value.to_str().ok());
         let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
         Ok(Probe { status: response.status().as_u16(), date, took: started.elapsed() })
+    }
+
+    /// Sends a POST with a JSON body, once; a redirect is a failure.
+    pub(super) async fn post(
+        &self,
+        url: &Url,
+        body: Bytes,
+        urgency: Urgency,
+    ) -> Result<Response, UpstreamError> {
+        if self.settings.offline {
+            return Err(UpstreamError::Offline);
+        }
+        let mut request = Request::new(Method::POST, url.clone());
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        *request.body_mut() = Some(body.into());
+        let answer = async {
+            self.guard.check(url).await?;
+            self.limiter.admitted(Kind::Document, urgency).await;
+            let response = self.send_judged(Kind::Document, request, urgency).await?;
+            match redirect::target(url, &response)? {
+                Some(_) => Err(redirect::too_many(url)),
+                None => Ok(response),
+            }
+        };
+        let answer = answer.await;
+        if let Err(failure) = &answer {
+            self.recent.failed(failure);
+        }
+        answer
     }
 
     async fn follow(
@@ -154,7 +188,9 @@ impl Client {
         for _ in 0..=redirect::MAX_HOPS {
             self.guard.check(&asked).await?;
             self.limiter.admitted(kind, urgency).await;
-            let response = self.send_judged(kind, &asked, headers, urgency).await?;
+            let mut request = Request::new(Method::GET, asked.clone());
+            *request.headers_mut() = headers.clone();
+            let response = self.send_judged(kind, request, urgency).await?;
             match redirect::target(&asked, &response)? {
                 Some(next) => asked = next,
                 None => return Ok(response),
@@ -168,11 +204,11 @@ impl Client {
     async fn send_judged(
         &self,
         kind: Kind,
-        url: &Url,
-        headers: &HeaderMap,
+        request: Request,
         urgency: Urgency,
     ) -> Result<Response, UpstreamError> {
-        let pass = match self.is_own(url) {
+        let (url, is_part) = (request.url().clone(), request.headers().contains_key(RANGE));
+        let pass = match self.is_own(&url) {
             true => Some(self.breaker.admit()),
             false => None,
         };
@@ -182,34 +218,28 @@ impl Client {
         if let Some(budget) = &self.budget {
             budget.take(urgency, self.settings.requests_per_month).await?;
         }
-        let answer = match self.send(kind, url, headers).await {
-            Ok(response) => self.judge(url, response, headers.contains_key(RANGE)),
+        let answer = match self.send(kind, request).await {
+            Ok(response) => self.judge(&url, response, is_part),
             Err(failure) => Err(failure),
         };
         tell(pass, &answer);
         answer
     }
 
-    async fn send(
-        &self,
-        kind: Kind,
-        url: &Url,
-        headers: &HeaderMap,
-    ) -> Result<Response, UpstreamError> {
-        let mut request = Request::new(Method::GET, url.clone());
-        *request.headers_mut() = headers.clone();
+    async fn send(&self, kind: Kind, mut request: Request) -> Result<Response, UpstreamError> {
+        let url = request.url().clone();
         let chain = via::chain(&self.via);
         request.headers_mut().insert(HeaderName::from_static(LOOP_HEADER), chain);
-        if let Some(token) = self.authorization.as_ref().filter(|_| self.is_own(url)) {
+        if let Some(token) = self.authorization.as_ref().filter(|_| self.is_own(&url)) {
             request.headers_mut().insert(AUTHORIZATION, token.clone());
         }
-        let pair = self.pair(url)?;
+        let pair = self.pair(&url)?;
         let client = if kind == Kind::Document { &pair.documents } else { &pair.tarballs };
         let started = Instant::now();
         self.recent.sent(started);
         let longest = self.settings.connect_timeout + self.settings.first_byte_timeout;
         let response = match tokio::time::timeout(longest, client.execute(request)).await {
-            Ok(answer) => answer.map_err(|error| sending_failed(url, &error))?,
+            Ok(answer) => answer.map_err(|error| sending_failed(&url, &error))?,
             Err(_) => {
                 let waited = longest;
                 return Err(UpstreamError::Stalled { what: "the response head", waited });

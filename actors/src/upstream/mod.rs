@@ -172,6 +172,19 @@ impl Upstream {
         answer::fetch(&self.client, path, urgency).await
     }
 
+    /// What the API at `path` below the base address answers to a JSON body, asked for once.
+    ///
+    /// # Errors
+    /// See [`UpstreamError`].
+    pub async fn post(
+        &self,
+        path: &str,
+        body: Bytes,
+        urgency: Urgency,
+    ) -> Result<Bytes, UpstreamError> {
+        answer::post(&self.client, path, body, urgency).await
+    }
+
     /// One request for a tarball; the answer's head is checked, its body is still to come.
     ///
     /// Not repeated here: the body can fail too, so the caller repeats both. A body that breaks

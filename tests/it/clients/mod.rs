@@ -7,6 +7,7 @@
 
 mod accounts;
 mod applications;
+mod audits;
 mod npm_commands;
 mod signatures;
 mod verdaccio;

@@ -47,6 +47,7 @@ pub struct Asked {
     /// Behind the question mark; empty without one.
     pub query: String,
     pub headers: Vec<(String, String)>,
+    pub body: Bytes,
 }
 
 impl Asked {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
@@ -57,7 +57,7 @@ async fn serve(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Reads one request head; bodies are not asked for by anything here.
+/// Reads one request.
 async fn read_request(stream: &mut BufReader<TcpStream>) -> std::io::Result<Option<Asked>> {
     let mut lines = Vec::new();
     loop {
@@ -82,8 +82,11 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> std::io::Result<Opti
     let path = percent_decode_str(&raw_path).decode_utf8_lossy().into_owned();
     let headers = lines.iter().skip(1).filter_map(|line| line.split_once(':'));
     let headers = headers.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
-    let headers = headers.collect();
-    Ok(Some(Asked { path, raw_path, query, headers }))
+    let headers: Vec<(String, String)> = headers.collect();
+    let length = headers.iter().find(|(name, _)| name == "content-length");
+    let mut body = vec![0; length.and_then(|(_, length)| length.parse().ok()).unwrap_or(0)];
+    stream.read_exact(&mut body).await?;
+    Ok(Some(Asked { path, raw_path, query, headers, body: body.into() }))
 }
 
 /// Writes the request down and finds what to answer.

@@ -38,6 +38,7 @@ const NO_SESSION: &str = "00000000-0000-4000-8000-000000000000";
 const ADMIN: [u16; 5] = [401, 401, 403, 403, 200];
 /// The same of something that is not there.
 const NONE: [u16; 5] = [401, 401, 403, 403, 404];
+const SECURITY: &str = "/npm/v1/security/{rest:.*}";
 const PROFILE: &str = "[/npm/v1/user, /npm/v1/user/]";
 const TOKENS: &str = "/npm/v1/tokens{rest:(/.*)?}";
 
@@ -96,8 +97,9 @@ const ROWS: &[Row] = &[
     row("/all", "GET", "/-/all", [410; 5]),
     row("/npm/v1/keys", "GET", "/-/npm/v1/keys", [404; 5]),
     row("/npm/v1/attestations/{spec:.*}", "GET", "/-/npm/v1/attestations/lamp@1.0.0", [404; 5]),
-    row("/npm/v1/security/{rest:.*}", "POST", "/-/npm/v1/security/advisories/bulk", [501; 5]),
-    row("/npm/v1/security/{rest:.*}", "GET", "/-/npm/v1/security/audits", [410; 5]),
+    Row { body: "{}", ..row(SECURITY, "POST", "/-/npm/v1/security/advisories/bulk", ALL) },
+    Row { body: "{}", ..row(SECURITY, "POST", "/-/npm/v1/security/audits", ALL) },
+    row(SECURITY, "GET", "/-/npm/v1/security/no-such", [404; 5]),
     row("/tasks", "GET", "/-/tasks", OPEN),
     row("/tasks", "GET", "/-/tasks?author=me", [401, 401, 200, 200, 200]),
     row("/tasks/{id}", "GET", "/-/tasks/{task}", OPEN),

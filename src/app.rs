@@ -21,6 +21,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Semaphore, watch};
 use url::Url;
 
+use crate::access::Access;
 use crate::accounts::{Accounts, passwords};
 use crate::base_url::{Base, BaseUrls};
 use crate::cache::bodies::Bodies;
@@ -220,6 +221,8 @@ pub struct App {
     pub whole_reads: Arc<Semaphore>,
     /// Users and tokens.
     pub accounts: Accounts,
+    /// Who may read what.
+    pub access: Access,
     /// Requests for a sync.
     pub sync_limit: PerMinute,
     /// Places for readers who follow logs.
@@ -259,11 +262,14 @@ impl App {
     ) -> std::io::Result<Arc<Self>> {
         let runtime = Handle::current();
         let generations = Arc::new(Generations::new());
-        runtime.spawn(follow_commits(engine.events(), Arc::clone(&generations)));
+        let access = Access::new(engine.clone(), runtime.clone());
+        let caches = (Arc::clone(&generations), access.clone());
+        runtime.spawn(follow_commits(engine.events(), caches));
         let pool = Arc::new(WorkPool::start(runtime.clone(), settings.workers)?);
         let verified = Verified::new(&engine, Arc::clone(&pool), runtime.clone());
         let app = Arc::new(Self {
             accounts: Accounts::new(&settings, engine.clone(), runtime.clone()),
+            access,
             bases: BaseUrls::new(&settings, listen),
             packages: Packages::new(engine.clone(), Arc::clone(&generations), settings.fresh_for),
             bodies: Bodies::new(
@@ -343,7 +349,7 @@ impl App {
 /// Tells the caches of every commit, until the engine is gone.
 async fn follow_commits(
     mut events: tokio::sync::broadcast::Receiver<EngineEvent>,
-    generations: Arc<Generations>,
+    (generations, access): (Arc<Generations>, Access),
 ) {
     loop {
         match events.recv().await {
@@ -353,7 +359,12 @@ async fn follow_commits(
             Ok(EngineEvent::ChangedSomewhere { names }) => {
                 names.iter().for_each(|name| generations.raise(name));
             }
-            Ok(EngineEvent::PolicyChanged) | Err(RecvError::Lagged(_)) => generations.raise_all(),
+            Ok(EngineEvent::PolicyChanged) => generations.raise_all(),
+            Ok(EngineEvent::AccessChanged) => access.forget(),
+            Ok(EngineEvent::OwnershipChanged) | Err(RecvError::Lagged(_)) => {
+                generations.raise_all();
+                access.forget();
+            }
             Ok(_) => {}
             Err(RecvError::Closed) => return,
         }

@@ -67,7 +67,7 @@ pub enum ApiError {
     RangeNotSatisfiable(u64),
     /// Understood, but not a legal value.
     Invalid(String),
-    /// Every value is legal, all of them together are not.
+    /// Understood, and against a rule that no schema tells.
     Unprocessable(String),
     /// Too young to be given out; the text says until when.
     Held(String),

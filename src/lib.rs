@@ -17,6 +17,7 @@
 // The allocator of the binary beside this library.
 use mimalloc as _;
 
+pub mod access;
 pub mod accounts;
 pub mod admin_token;
 pub mod advisories;

@@ -15,9 +15,11 @@ use crate::app::App;
 use crate::control;
 use crate::control::messages::PREFIX;
 use crate::error::ApiError;
+use crate::extract::body::read as read_body;
+use crate::extract::fields::Fields;
 use crate::handlers::{
-    advisories, audit, blocks, dist_tag, downloads, feed, health, home, login, manifest, packument,
-    registries, signing, sync, tarball, tasks, tokens, unserved, users,
+    access, advisories, audit, blocks, dist_tag, downloads, feed, health, home, login, manifest,
+    orgs, packument, registries, signing, stars, sync, tarball, tasks, tokens, unserved, users,
 };
 
 /// The registry.
@@ -37,6 +39,9 @@ pub fn registry(config: &mut ServiceConfig) {
         .service(command("/tasks/{id}/retry", tasks::retry_task))
         .service(registries())
         .service(read("/audit", audit::list_audit))
+        .service(web::resource("/org{rest:(/.*)?}").to(orgs::org_api))
+        .service(web::resource("/team{rest:(/.*)?}").to(orgs::team_api))
+        .service(read("/_view/starredByUser", stars::get_starred_by))
         .service(web::resource("/package/{rest:.*}").to(package_api))
         .service(web::resource("/npm/v1/security/{rest:.*}").to(advisories::security_api))
         .default_service(web::to(below_dash));
@@ -246,7 +251,7 @@ async fn packages(
     }
 }
 
-/// What is asked of a package otherwise than by reading: a sync, in its older form.
+/// What is asked of a package otherwise than by reading: a sync, in its older form, or a star.
 async fn write_package(
     app: Data<App>,
     request: HttpRequest,
@@ -257,6 +262,14 @@ async fn write_package(
             if spec == "sync" && *request.method() == Method::PUT =>
         {
             sync::create_sync_legacy(&app, &request, payload, name).await
+        }
+        Ok(PackagePath::Packument(name)) if *request.method() == Method::PUT => {
+            let body = read_body(&request, payload, app.settings.max_body_bytes).await?;
+            let fields = Fields::parse(&body)?;
+            if stars::is_star(&fields) {
+                return stars::put_users(&app, &request, &fields, name).await;
+            }
+            Err(ApiError::MethodNotAllowed { allow: unserved::READING })
         }
         _ => unserved::wrong_method(app, request, payload).await,
     }
@@ -295,6 +308,12 @@ async fn package_api(
         ["syncs"] if *request.method() == Method::PUT => {
             sync::create_sync(&app, &request, payload, name).await
         }
+        ["collaborators"] if reads => access::get_collaborators(&app, &request, name).await,
+        ["visibility"] if reads => access::get_visibility(&app, &request, name).await,
+        ["access"] => match *request.method() {
+            Method::POST => access::post_access(&app, &request, payload, name).await,
+            _ => unserved::only(&app, &request, payload, "POST, OPTIONS").await,
+        },
         ["blocks"] => blocks_api(app, request, payload, name, None).await,
         ["blocks", version] => {
             let version = percent_decode_str(version).decode_utf8_lossy().into_owned();
@@ -308,6 +327,7 @@ async fn package_api(
             }
         }
         ["syncs"] => unserved::only(&app, &request, payload, "PUT, OPTIONS").await,
+        ["collaborators"] | ["visibility"] => unserved::wrong_method(app, request, payload).await,
         ["dist-tags"] | ["syncs", _] | ["syncs", _, "log"] | ["syncs", _, "log", "stream"] => {
             unserved::wrong_method(app, request, payload).await
         }
@@ -324,7 +344,9 @@ async fn blocks_api(
     version: Option<&str>,
 ) -> Result<HttpResponse, ApiError> {
     match *request.method() {
-        Method::GET | Method::HEAD if version.is_none() => blocks::get_blocks(&app, name).await,
+        Method::GET | Method::HEAD if version.is_none() => {
+            blocks::get_blocks(&app, &request, name).await
+        }
         Method::PUT => blocks::put_block(&app, &request, payload, name, version).await,
         Method::DELETE => blocks::delete_block(&app, &request, payload, name, version).await,
         _ => {

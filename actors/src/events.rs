@@ -74,6 +74,10 @@ pub enum EngineEvent {
     /// What is withheld changed, or so much on other nodes that nobody names it: whatever was read
     /// before may be old.
     PolicyChanged,
+    /// Who may read what changed.
+    AccessChanged,
+    /// Which registry names belong to changed: whatever was read before may be old.
+    OwnershipChanged,
     /// Changes of these packages became durable, on this node or on another one.
     ChangedSomewhere {
         /// The packages.

@@ -17,6 +17,7 @@ use store::{PackageStatus, Validators};
 
 use super::generations::{Generations, Seen};
 use super::withheld::{Hidden, Withheld, blocked};
+use crate::access::rights::is_ours;
 use crate::error::ApiError;
 
 /// States kept; about 500 bytes each.
@@ -45,6 +46,8 @@ pub struct Package {
     pub hidden: Hidden,
     /// Fingerprint of those.
     pub hidden_print: i64,
+    /// Of a package that is ours, and may have readers of its own: who maintains it.
+    pub maintainers: Option<Vec<String>>,
     asked_at_ms: AtomicI64,
     seen: Seen,
 }
@@ -155,22 +158,33 @@ impl Packages {
     async fn load(&self, name: &PackageName) -> Result<Arc<Package>, NoPackage> {
         let seen = self.generations.look(name);
         let (wanted, engine) = (name.clone(), self.engine.clone());
+        let is_private = engine.registries().ownership().is_private(name);
         let read = self.engine.store().read(move |rows| {
             let row = packages::find(rows, &wanted)?;
             let withheld = Withheld::read(rows, engine.policy(), &wanted, row.as_ref())?;
-            Ok((row, withheld))
+            let ours = row.as_ref().is_some_and(|row| is_ours(&row.registry, is_private));
+            let maintainers = ours.then(Vec::new);
+            Ok((row, withheld, maintainers))
         });
-        let (row, withheld) = read.await.map_err(|error| NoPackage::Failed(error.into()))?;
+        let (row, withheld, maintainers) =
+            read.await.map_err(|error| NoPackage::Failed(error.into()))?;
         if let Some(block) = &withheld.package {
             return Err(NoPackage::Failed(blocked(name, block)));
         }
         let hidden = Arc::new(withheld.versions);
-        row.and_then(|row| package(row, hidden, seen)).map(Arc::new).ok_or(NoPackage::NotHere)
+        row.and_then(|row| package(row, hidden, maintainers, seen))
+            .map(Arc::new)
+            .ok_or(NoPackage::NotHere)
     }
 }
 
 /// A row without a document, or whose document lists nothing, is as good as none.
-fn package(row: PackageRow, hidden: Hidden, seen: Seen) -> Option<Package> {
+fn package(
+    row: PackageRow,
+    hidden: Hidden,
+    maintainers: Option<Vec<String>>,
+    seen: Seen,
+) -> Option<Package> {
     let document =
         row.document.filter(|_| row.status != PackageStatus::Emptied && !row.status.is_absent())?;
     Some(Package {
@@ -182,6 +196,7 @@ fn package(row: PackageRow, hidden: Hidden, seen: Seen) -> Option<Package> {
         checked_at_ms: row.checked_at_ms,
         hidden_print: hidden.fingerprint(),
         hidden,
+        maintainers,
         asked_at_ms: AtomicI64::new(0),
         seen,
     })

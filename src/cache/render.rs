@@ -12,7 +12,8 @@ use npm::{
     PackageName, PackumentForm, PackumentScan, RenderOptions, render_manifest, render_packument,
     resolve_spec, shown_tags,
 };
-use serde::Serializer;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serializer};
 use store::DocumentEncoding;
 
 use super::withheld::HiddenVersions;
@@ -31,6 +32,8 @@ pub enum Wanted {
     Manifest(PackumentForm, Box<str>),
     /// Names and versions of the dist-tags.
     DistTags,
+    /// The names of the maintainers, as a list.
+    Maintainers,
 }
 
 impl Wanted {
@@ -39,7 +42,7 @@ impl Wanted {
     pub fn form(&self) -> PackumentForm {
         match self {
             Self::Packument(form, _) | Self::Manifest(form, _) => *form,
-            Self::DistTags => PackumentForm::Full,
+            Self::DistTags | Self::Maintainers => PackumentForm::Full,
         }
     }
 
@@ -48,7 +51,7 @@ impl Wanted {
     pub fn encoding(&self) -> Encoding {
         match self {
             Self::Packument(_, encoding) => *encoding,
-            Self::Manifest(..) | Self::DistTags => Encoding::Identity,
+            Self::Manifest(..) | Self::DistTags | Self::Maintainers => Encoding::Identity,
         }
     }
 }
@@ -121,6 +124,7 @@ pub fn make(
             render_manifest(&scan, version, *form, &options).ok_or(MakeError::NoVersion)?
         }
         Wanted::DistTags => dist_tags(&shown_tags(&scan, &is_hidden)),
+        Wanted::Maintainers => maintainers(&scan),
     };
     Ok(pack(plain, wanted.encoding()))
 }
@@ -176,6 +180,26 @@ fn dist_tags(tags: &[(&str, &str)]) -> Vec<u8> {
     let written = serde_json::Serializer::new(&mut body).collect_map(tags);
     debug_assert!(written.is_ok());
     body
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Maintainer {
+    Named { name: String },
+    Other(IgnoredAny),
+}
+
+/// Documents of old have maintainers that are texts; those tell no name of an account.
+fn maintainers(scan: &PackumentScan<'_>) -> Vec<u8> {
+    let member = scan.members.iter().find(|(key, _)| key == "maintainers");
+    let listed = member.and_then(|(_, value)| serde_json::from_str(value.get()).ok());
+    let listed: Vec<Maintainer> = listed.unwrap_or_default();
+    let named = listed.iter().filter_map(|maintainer| match maintainer {
+        Maintainer::Named { name } => Some(name),
+        Maintainer::Other(_) => None,
+    });
+    // texts into a Vec: there is no error to see
+    serde_json::to_vec(&named.collect::<Vec<_>>()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -268,6 +292,19 @@ mod tests {
         let latest: serde_json::Value = serde_json::from_slice(&latest.bytes).unwrap();
         assert_eq!(latest["version"], "1.0.0");
         assert_eq!(ask(Wanted::DistTags).unwrap().bytes, r#"{"latest":"1.0.0"}"#);
+    }
+
+    #[test]
+    fn maintainers_are_those_of_the_document_that_have_a_name() {
+        let ask = |body: &'static str| {
+            let source = Source::Body(Bytes::from_static(body.as_bytes()));
+            make_of(&source, &Wanted::Maintainers).unwrap().bytes
+        };
+        assert_eq!(ask(BODY), "[]");
+        let some = r#"{"name":"lamp","versions":{},"maintainers":
+            [{"name":"ada","email":"a@garden.test"},"bob <b@garden.test>",{"email":"x"},7,{"name":"cy"}]}"#;
+        assert_eq!(ask(some), r#"["ada","cy"]"#);
+        assert_eq!(ask(r#"{"name":"lamp","versions":{},"maintainers":"ada"}"#), "[]");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use store::versions::{self, TarballRow};
 
 use super::generations::{Generations, Seen};
 use super::withheld::refusal;
+use crate::access::rights::is_ours;
 use crate::downloads::Unwritten;
 use crate::error::ApiError;
 
@@ -40,6 +41,8 @@ pub struct Held {
     pub etag: HeaderValue,
     /// Downloads that were not written down yet.
     pub downloads: Unwritten,
+    /// The package is ours, and may have readers of its own.
+    pub is_ours: bool,
     seen: Seen,
 }
 
@@ -92,6 +95,7 @@ impl Tarballs {
             return Ok(Place::Held(held));
         }
         let seen = self.generations.look(name);
+        let is_private = self.engine.registries().ownership().is_private(name);
         let (wanted, engine) = (key.clone(), self.engine.clone());
         let read = self.engine.store().read(move |rows| {
             let found = versions::find_by_file(rows, &wanted.name, &wanted.file)?;
@@ -105,7 +109,7 @@ impl Tarballs {
             return Err(refused);
         }
         let Some(row) = row else { return Ok(Place::Unknown) };
-        let place = place(row, seen);
+        let place = place(row, is_private, seen);
         if let Place::Held(held) = &place {
             self.cache.insert(key, Arc::clone(held)).await;
         }
@@ -121,14 +125,17 @@ impl Tarballs {
         digest: Sha512Digest,
         location: BlobLocation,
     ) -> Arc<Held> {
-        Arc::new(held(version.to_owned(), digest, location, self.generations.look(name)))
+        let seen = self.generations.look(name);
+        // who fetched it was let in before, and the next reader reads the row
+        Arc::new(held(version.to_owned(), digest, location, false, seen))
     }
 }
 
-fn place(row: TarballRow, seen: Seen) -> Place {
+fn place(row: TarballRow, is_private: bool, seen: Seen) -> Place {
+    let is_ours = is_ours(&row.registry, is_private);
     match (row.row.blob, row.location) {
         (Some(digest), Some(location)) => {
-            Place::Held(Arc::new(held(row.row.version, digest, location, seen)))
+            Place::Held(Arc::new(held(row.row.version, digest, location, is_ours, seen)))
         }
         _ if row.row.removed_at_ms.is_some() && row.row.state == VersionState::Skipped => {
             Place::Unknown // deleted after upstream took it away
@@ -141,10 +148,16 @@ fn place(row: TarballRow, seen: Seen) -> Place {
     }
 }
 
-fn held(version: String, digest: Sha512Digest, location: BlobLocation, seen: Seen) -> Held {
+fn held(
+    version: String,
+    digest: Sha512Digest,
+    location: BlobLocation,
+    is_ours: bool,
+    seen: Seen,
+) -> Held {
     let length = u64::try_from(location.length).unwrap_or(0);
     let downloads = Unwritten::default();
-    Held { version, digest, location, length, etag: etag(&digest), downloads, seen }
+    Held { version, digest, location, length, etag: etag(&digest), downloads, is_ours, seen }
 }
 
 fn etag(digest: &Sha512Digest) -> HeaderValue {

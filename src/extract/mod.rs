@@ -9,5 +9,6 @@ pub mod fields;
 pub mod packed;
 pub mod range;
 pub mod request_id;
+pub mod segments;
 #[cfg(test)]
 mod tests;

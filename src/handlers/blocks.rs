@@ -9,6 +9,7 @@ use store::registries::SELF;
 use store::{AnyConnection, StoreError, packages, versions};
 
 use super::registries::admin;
+use crate::access::gate;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::extract::body::{drain, read};
@@ -26,8 +27,13 @@ struct Wish {
 /// Whether the package is blocked, why, and which of its versions are.
 ///
 /// # Errors
-/// 404 for a package that is neither here nor blocked.
-pub async fn get_blocks(app: &App, name: PackageName) -> Result<HttpResponse, ApiError> {
+/// 404 for a package that is neither here nor blocked, 401 and 403 for one that is closed.
+pub async fn get_blocks(
+    app: &App,
+    request: &HttpRequest,
+    name: PackageName,
+) -> Result<HttpResponse, ApiError> {
+    let let_in = gate::of_name(app, request, &name).await?;
     let of = name.clone();
     let look = move |rows: &mut AnyConnection| {
         Ok::<_, StoreError>((packages::find(rows, &of)?.is_some(), blocks::of_package(rows, &of)?))
@@ -36,7 +42,7 @@ pub async fn get_blocks(app: &App, name: PackageName) -> Result<HttpResponse, Ap
     if !is_here && found.is_empty() {
         return Err(ApiError::not_found(name));
     }
-    Ok(json_answer(&BlockStatus::of(found)))
+    Ok(let_in.mark(json_answer(&BlockStatus::of(found))))
 }
 
 /// Blocks the package, or one version of it; again: a new reason under the same id.

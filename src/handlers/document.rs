@@ -9,6 +9,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use npm::{PackageName, PackumentForm};
 
 use super::miss;
+use crate::access::gate::{self, LetIn};
 use crate::app::App;
 use crate::base_url::Base;
 use crate::cache::bodies::{Body, BodyPlace, NoBody, OpenBody};
@@ -32,6 +33,15 @@ pub enum Document {
     NotHere,
 }
 
+impl Document {
+    fn marked(self, let_in: LetIn) -> Self {
+        match self {
+            Self::Found(answer) => Self::Found(let_in.mark(answer)),
+            other => other,
+        }
+    }
+}
+
 /// Serves what is wanted of a package from cache or store, or from upstream.
 ///
 /// # Errors
@@ -44,7 +54,10 @@ pub async fn find(
 ) -> Result<Document, ApiError> {
     let base = app.base_of(request)?;
     match app.packages.find_fresh(name, waits_for_check(request)).await? {
-        Some(package) => known(app, request, &package, wanted, &base).await,
+        Some(package) => {
+            let let_in = gate::of_package(app, request, &package).await?;
+            Ok(known(app, request, &package, wanted, &base).await?.marked(let_in))
+        }
         None => miss::document(app, request, name, wanted, &base).await,
     }
 }

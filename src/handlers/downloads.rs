@@ -8,6 +8,7 @@ use npm::{PackageName, PackagePath};
 use percent_encoding::percent_decode_str;
 use store::downloads::{self, ALL, DayCount, day_of};
 
+use crate::access::gate::{self, LetIn};
 use crate::app::App;
 use crate::downloads::range::DayRange;
 use crate::error::ApiError;
@@ -21,7 +22,7 @@ pub const PREFIX: &str = "/downloads/";
 /// `@scope/:range`.
 ///
 /// # Errors
-/// 404 for other paths and packages that are not here, 422 for a range that is none.
+/// 404 for other paths and packages that are not here, 401 and 403 for closed ones, 422 for a range that is none.
 pub async fn get_downloads(app: &App, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
     let path = request.uri().path();
     let rest = path.strip_prefix(PREFIX).unwrap_or_default().trim_end_matches('/');
@@ -33,16 +34,19 @@ pub async fn get_downloads(app: &App, request: &HttpRequest) -> Result<HttpRespo
             Ok(json_answer(&Sum::new(sum, range)))
         }
         ["point", range, name @ ..] if !name.is_empty() => {
-            let (range, name) = (parse(range)?, package(app, &name.join("/")).await?);
+            let range = parse(range)?;
+            let (name, let_in) = package(app, request, &name.join("/")).await?;
             let sum = total(&read(app, name.as_str(), range).await?);
-            Ok(json_answer(&Point { sum: Sum::new(sum, range), package: name.as_str() }))
+            let point = Point { sum: Sum::new(sum, range), package: name.as_str() };
+            Ok(let_in.mark(json_answer(&point)))
         }
         ["range", range, name @ ..] if !name.is_empty() => {
-            let (range, name) = (parse(range)?, package(app, &name.join("/")).await?);
+            let range = parse(range)?;
+            let (name, let_in) = package(app, request, &name.join("/")).await?;
             let counts = read(app, name.as_str(), range).await?;
             let versions = by_version(&counts);
             let body = Range::new(by_day(&counts), range).of_package(name.as_str(), versions);
-            Ok(json_answer(&body))
+            Ok(let_in.mark(json_answer(&body)))
         }
         [subject, range] => {
             let Some(subject) = whole(subject) else { return Err(ApiError::not_found(path)) };
@@ -68,13 +72,18 @@ fn parse(range: &str) -> Result<DayRange, ApiError> {
     DayRange::parse(&range, day_of(now_ms()))
 }
 
-/// The package of the last part of a path, which has to be here.
-async fn package(app: &App, path: &str) -> Result<PackageName, ApiError> {
+/// The package of the last part of a path, which has to be here and the caller's to read.
+async fn package(
+    app: &App,
+    request: &HttpRequest,
+    path: &str,
+) -> Result<(PackageName, LetIn), ApiError> {
     let PackagePath::Packument(name) = PackagePath::parse(path)? else {
         return Err(ApiError::not_found(path));
     };
+    let let_in = gate::of_name(app, request, &name).await?;
     match app.packages.find(&name).await? {
-        Some(_) => Ok(name),
+        Some(_) => Ok((name, let_in)),
         None => Err(ApiError::package_not_found(name)),
     }
 }

@@ -5,8 +5,9 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use store::changes;
+use store::{AnyConnection, StoreError, changes};
 
+use crate::access::gate::Shown;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::extract::encoding::Encoding;
@@ -22,9 +23,14 @@ use crate::views::feed::{self, NamesPage};
 pub async fn get_changes(app: Data<App>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let asked = ChangesQuery::parse(request.query_string())?;
     let encoding = Encoding::from_headers(request.headers());
+    let shown = Shown::to(&app, &request).await?;
     let page = app.engine.store().read(move |rows| {
-        let rows = changes::since(rows, asked.since, asked.limit)?;
-        Ok(feed::packed(feed::changes_page(&rows, asked.since), encoding))
+        let mut rows = changes::since(rows, asked.since, asked.limit)?;
+        let last = rows.last().map_or(asked.since, |row| row.seq);
+        if let Some(shown) = &shown {
+            rows.retain(|row| shown.has_text(&row.name));
+        }
+        Ok(feed::packed(feed::changes_page(&rows, last), encoding))
     });
     Ok(page.await?.respond())
 }
@@ -36,13 +42,41 @@ pub async fn get_changes(app: Data<App>, request: HttpRequest) -> Result<HttpRes
 pub async fn get_names(app: Data<App>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let asked = NamesQuery::parse(request.query_string())?;
     let encoding = Encoding::from_headers(request.headers());
+    let shown = Shown::to(&app, &request).await?;
     let page = app.engine.store().read(move |rows| {
         let total = changes::count_names(rows, None)?;
         let before = changes::count_names(rows, Some(&asked.start))?;
-        let names = changes::names_from(rows, &asked.start, asked.skip, asked.limit)?;
+        let names = names(rows, &asked, shown.as_ref())?;
         let offset = before.saturating_add(asked.skip).min(total);
         let page = NamesPage { total, offset, names: &names };
         Ok(feed::packed(feed::names_page(&page), encoding))
     });
     Ok(page.await?.respond())
+}
+
+/// The names of a page. One that lacks what a reader may not know of is filled up from behind, so
+/// that a short page still is the last.
+fn names(
+    rows: &mut AnyConnection,
+    asked: &NamesQuery,
+    shown: Option<&Shown>,
+) -> Result<Vec<(String, String)>, StoreError> {
+    let Some(shown) = shown else {
+        return changes::names_from(rows, &asked.start, asked.skip, asked.limit);
+    };
+    let wanted = usize::try_from(asked.limit).unwrap_or(usize::MAX);
+    let (mut found, mut start, mut skip) = (Vec::new(), asked.start.clone(), asked.skip);
+    loop {
+        let page = changes::names_from(rows, &start, skip, asked.limit)?;
+        let is_last = page.len() < wanted;
+        if let Some((name, _)) = page.last() {
+            start.clone_from(name);
+            skip = 1;
+        }
+        found.extend(page.into_iter().filter(|(name, _)| shown.has_text(name)));
+        if is_last || found.len() >= wanted {
+            found.truncate(wanted);
+            return Ok(found);
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Handlers: extract, decide, answer.
 
+pub mod access;
 pub mod advisories;
 pub mod audit;
 pub mod blocks;
@@ -12,9 +13,11 @@ pub mod home;
 pub mod login;
 pub mod manifest;
 pub mod miss;
+pub mod orgs;
 pub mod packument;
 pub mod registries;
 pub mod signing;
+pub mod stars;
 pub mod sync;
 pub mod tarball;
 pub mod tasks;

@@ -9,6 +9,7 @@ use npm::{PackageName, PackagePath};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
+use crate::access::gate;
 use crate::app::App;
 use crate::error::{ApiError, JSON};
 
@@ -43,10 +44,14 @@ pub async fn get_attestations(
 ) -> Result<HttpResponse, ApiError> {
     let path = request.uri().path();
     let (name, version) = spec_of(path)?;
+    let let_in = gate::of_name(&app, &request, &name).await?;
     let found = app.engine.attestations(&name, &version).await;
     let what = format!("the list of attestations of {name}@{version}");
     match found.map_err(|error| ApiError::from_miss(what, &error))? {
-        Some(body) => Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, JSON)).body(body)),
+        Some(body) => {
+            let answer = HttpResponse::Ok().insert_header((header::CONTENT_TYPE, JSON)).body(body);
+            Ok(let_in.mark(answer))
+        }
         None => Err(ApiError::not_found(path)),
     }
 }

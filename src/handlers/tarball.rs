@@ -14,6 +14,7 @@ use store::blobs::{BlobError, BlobReader, SMALL_BLOB_BYTES};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::miss;
+use crate::access::gate;
 use crate::app::{App, OnMiss};
 use crate::cache::damage::{forget_blob, forget_later, is_damage};
 use crate::cache::tarballs::{Held, Place};
@@ -37,7 +38,27 @@ pub async fn get_tarball(
     name: PackageName,
     file: String,
 ) -> Result<HttpResponse, ApiError> {
-    match app.tarballs.find(&name, &file).await? {
+    let place = app.tarballs.find(&name, &file).await?;
+    match &place {
+        Place::Held(held) if !held.is_ours => return serve(app, request, &name, held).await,
+        // of a package that somebody may not read, nothing is told, not even what it lacks
+        _ => {
+            let let_in = gate::of_name(app, request, &name).await?;
+            let answer = elsewhere(app, request, name, file, place).await?;
+            Ok(let_in.mark(answer))
+        }
+    }
+}
+
+/// What is not simply here for everybody.
+async fn elsewhere(
+    app: &App,
+    request: &HttpRequest,
+    name: PackageName,
+    file: String,
+    place: Place,
+) -> Result<HttpResponse, ApiError> {
+    match place {
         Place::Held(held) => return serve(app, request, &name, &held).await,
         Place::Remote { version, etag } if app.settings.on_miss == OnMiss::Fetch => {
             return fetch(app, request, &name, &version, etag).await;

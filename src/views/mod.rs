@@ -1,5 +1,6 @@
 //! Response bodies.
 
+pub mod access;
 pub mod account;
 pub mod block;
 pub mod body;
@@ -7,8 +8,10 @@ pub mod downloads;
 pub mod feed;
 pub mod home;
 pub mod metrics;
+pub mod org;
 pub mod registry;
 pub mod sign_in;
+pub mod star;
 pub mod task;
 
 use actix_web::http::header;

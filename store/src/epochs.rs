@@ -16,6 +16,8 @@ pub enum Kind {
     Blocks,
     /// What hooks are about.
     Hooks,
+    /// Who may read what.
+    Access,
 }
 
 impl Kind {
@@ -24,6 +26,7 @@ impl Kind {
             Self::Registries => "epoch.registries",
             Self::Blocks => "epoch.blocks",
             Self::Hooks => "epoch.hooks",
+            Self::Access => "epoch.access",
         }
     }
 }
@@ -37,6 +40,8 @@ pub struct Epochs {
     pub blocks: i64,
     /// Of [`Kind::Hooks`].
     pub hooks: i64,
+    /// Of [`Kind::Access`].
+    pub access: i64,
 }
 
 const RAISE: RowsStatement = RowsStatement {
@@ -60,7 +65,7 @@ pub fn raise(connection: &mut AnyConnection, kind: Kind) -> Result<(), StoreErro
 /// # Errors
 /// Those of the database.
 pub fn read(connection: &mut AnyConnection) -> Result<Epochs, StoreError> {
-    let keys = [Kind::Registries, Kind::Blocks, Kind::Hooks].map(Kind::key);
+    let keys = [Kind::Registries, Kind::Blocks, Kind::Hooks, Kind::Access].map(Kind::key);
     let rows: Vec<(String, String)> =
         settings::table.filter(settings::key.eq_any(keys)).load(connection)?;
     let of = |kind: Kind| {
@@ -71,6 +76,7 @@ pub fn read(connection: &mut AnyConnection) -> Result<Epochs, StoreError> {
         registries: of(Kind::Registries),
         blocks: of(Kind::Blocks),
         hooks: of(Kind::Hooks),
+        access: of(Kind::Access),
     })
 }
 
@@ -87,7 +93,8 @@ mod tests {
             test.write(|c| raise(c, Kind::Blocks));
             test.write(|c| raise(c, Kind::Registries));
             test.write(|c| raise(c, Kind::Hooks));
-            assert_eq!(test.read(read), Epochs { registries: 1, blocks: 2, hooks: 1 });
+            test.write(|c| raise(c, Kind::Access));
+            assert_eq!(test.read(read), Epochs { registries: 1, blocks: 2, hooks: 1, access: 1 });
         });
     }
 }

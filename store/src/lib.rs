@@ -40,6 +40,8 @@ pub mod downloads;
 pub mod epochs;
 mod error;
 pub mod feeds;
+pub mod gates;
+pub mod grants;
 mod home;
 pub mod hooks;
 pub mod kept_answers;
@@ -47,6 +49,7 @@ pub mod lock;
 pub mod maintenance;
 mod migrations;
 pub mod missing_names;
+pub mod orgs;
 pub mod ownership;
 pub mod packages;
 #[cfg(test)]
@@ -62,9 +65,11 @@ pub mod scopes;
 pub mod segments;
 pub mod settings;
 pub mod sign_ins;
+pub mod stars;
 pub mod states;
 pub mod sweeps;
 pub mod tasks;
+pub mod teams;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -72,6 +77,7 @@ mod tests;
 pub mod tokens;
 pub mod users;
 pub mod versions;
+pub mod visibilities;
 mod writer;
 
 use std::path::PathBuf;
@@ -88,8 +94,8 @@ pub use change::{
 pub use error::StoreError;
 pub use lock::FolderLock;
 pub use states::{
-    BlockKind, DocumentEncoding, Keeping, PackageStatus, TaskFailure, TaskState, TokenKind,
-    VersionState,
+    BlockKind, DocumentEncoding, Keeping, OrgRole, PackageStatus, Permission, TaskFailure,
+    TaskState, TeamRole, TokenKind, VersionState, Visibility,
 };
 pub use writer::StoreWriter;
 

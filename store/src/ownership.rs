@@ -30,9 +30,10 @@ pub enum NotAsked {
 }
 
 /// Which scopes belong where.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ownership {
     private: HashSet<String>,
+    open: HashSet<String>,
     bound: HashMap<String, String>,
 }
 
@@ -41,7 +42,8 @@ impl Ownership {
     #[must_use]
     pub fn new(rows: Vec<ScopeRow>, publish_scopes: &[String]) -> Self {
         let with_at = |scope: &String| format!("@{}", scope.trim_start_matches('@'));
-        let mut private: HashSet<String> = publish_scopes.iter().map(with_at).collect();
+        let open: HashSet<String> = publish_scopes.iter().map(with_at).collect();
+        let mut private = open.clone();
         let mut bound = HashMap::new();
         for row in rows {
             if row.registry == SELF {
@@ -50,7 +52,7 @@ impl Ownership {
                 bound.insert(row.scope, row.registry);
             }
         }
-        Self { private, bound }
+        Self { private, open, bound }
     }
 
     /// The owner of a name of which `set` is the one written down so far.
@@ -119,7 +121,15 @@ impl Ownership {
         self.asked(name, set).is_ok_and(|owner| owner == registry)
     }
 
-    fn is_private(&self, name: &PackageName) -> bool {
+    /// Whether a scope, with its `@`, is one that every user publishes in (`publish.scopes`).
+    #[must_use]
+    pub fn is_open(&self, scope: &str) -> bool {
+        self.open.contains(scope)
+    }
+
+    /// Whether the scope of a name is ours alone.
+    #[must_use]
+    pub fn is_private(&self, name: &PackageName) -> bool {
         name.scope().is_some_and(|scope| self.private.contains(scope))
     }
 }
@@ -159,6 +169,17 @@ mod tests {
             let found = rules.asked(&name(package), set).ok();
             assert_eq!(found, asked.then_some(owner), "{package} {set:?}");
         }
+    }
+
+    #[test]
+    fn a_scope_that_is_bound_here_is_private_and_not_open() {
+        let rules = rules();
+        for (scope, open) in [("@house", true), ("@cellar", true), ("@secret", false)] {
+            assert!(rules.is_private(&name(&format!("{scope}/x"))), "{scope}");
+            assert_eq!(rules.is_open(scope), open, "{scope}");
+        }
+        assert!(!rules.is_open("house"));
+        assert!(!rules.is_private(&name("house")));
     }
 
     #[test]

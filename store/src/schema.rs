@@ -351,6 +351,13 @@ diesel::allow_tables_to_appear_in_same_query!(
     hook_deliveries,
     hook_attempts,
     hook_remains,
+    orgs,
+    org_members,
+    teams,
+    team_members,
+    grants,
+    visibilities,
+    stars,
 );
 
 diesel::table! {
@@ -464,5 +471,63 @@ diesel::table! {
 diesel::table! {
     hook_remains (hook_id) {
         hook_id -> Text,
+    }
+}
+
+diesel::table! {
+    orgs (name) {
+        name -> Text,
+        description -> Text,
+        created_at_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    org_members (org, user_name) {
+        org -> Text,
+        user_name -> Text,
+        role -> Text,
+    }
+}
+
+diesel::table! {
+    teams (org, name) {
+        org -> Text,
+        name -> Text,
+        description -> Text,
+        created_at_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    team_members (org, team, user_name) {
+        org -> Text,
+        team -> Text,
+        user_name -> Text,
+        role -> Text,
+    }
+}
+
+diesel::table! {
+    grants (org, team, package) {
+        org -> Text,
+        team -> Text,
+        package -> Text,
+        permission -> Text,
+    }
+}
+
+diesel::table! {
+    visibilities (package) {
+        package -> Text,
+        visibility -> Text,
+    }
+}
+
+diesel::table! {
+    stars (user_name, package) {
+        user_name -> Text,
+        package -> Text,
+        created_at_ms -> BigInt,
     }
 }

@@ -138,6 +138,56 @@ impl Default for TokenKind {
 }
 
 text_states! {
+    /// What a member of an org may do there.
+    OrgRole {
+        /// Everything.
+        Owner = "owner",
+        /// Everything but making and unmaking owners and admins.
+        Admin = "admin",
+        /// What the member's teams may do.
+        Member = "member",
+    }
+}
+
+impl OrgRole {
+    /// Whether teams, members and what belongs to the scope are this member's business.
+    #[must_use]
+    pub fn manages(self) -> bool {
+        matches!(self, Self::Owner | Self::Admin)
+    }
+}
+
+text_states! {
+    /// What a member of a team may do there.
+    TeamRole {
+        /// Changes the team.
+        Owner = "owner",
+        /// Has what the team has.
+        Member = "member",
+    }
+}
+
+text_states! {
+    /// What a team may do with a package.
+    Permission {
+        /// Read it.
+        Read = "read",
+        /// Read it and publish versions of it.
+        Write = "write",
+    }
+}
+
+text_states! {
+    /// Who may read a package, said in so many words.
+    Visibility {
+        /// Everybody, whatever teams are granted.
+        Public = "public",
+        /// Maintainers, members of granted teams, owners of the org.
+        Restricted = "restricted",
+    }
+}
+
+text_states! {
     /// Where a sync task is in its life.
     TaskState {
         /// Not started, or to be started again.

@@ -53,6 +53,8 @@ pub struct TarballRow {
     pub revision: i64,
     /// How much of the package is kept.
     pub keep: Keeping,
+    /// Name of the registry that owns the package.
+    pub registry: String,
     /// The version.
     pub row: VersionRow,
     /// Where the tarball's blob is; `None` when it is not here.
@@ -106,7 +108,7 @@ const COLUMNS: Columns = (
     versions::published_at_ms,
 );
 
-type RawTarball = (i64, i64, String, RawVersion, Option<RawLocation>);
+type RawTarball = (i64, i64, String, String, RawVersion, Option<RawLocation>);
 
 /// A version beside its package and the place of its blob.
 macro_rules! tarballs {
@@ -119,6 +121,7 @@ macro_rules! tarballs {
                 packages::id,
                 packages::revision,
                 packages::keep,
+                packages::registry,
                 COLUMNS,
                 LOCATION.nullable(),
             ))
@@ -154,11 +157,14 @@ fn signature(text: &str) -> Result<SignatureVerdict, StoreError> {
         .ok_or_else(|| StoreError::damaged(format!("{text:?} is no verdict on a signature")))
 }
 
-fn tarball((package_id, revision, keep, raw, place): RawTarball) -> Result<TarballRow, StoreError> {
+fn tarball(
+    (package_id, revision, keep, registry, raw, place): RawTarball,
+) -> Result<TarballRow, StoreError> {
     Ok(TarballRow {
         package_id,
         revision,
         keep: Keeping::from_text(&keep)?,
+        registry,
         row: row(raw)?,
         location: place.map(blob_rows::location),
     })

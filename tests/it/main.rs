@@ -11,6 +11,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod access;
 mod accounts;
 mod advisories;
 mod chain;

@@ -123,8 +123,7 @@ impl Janitor {
         let events = self.events.clone();
         self.runtime.spawn(async move {
             match registries.look().await {
-                Ok(true) => drop(events.send(EngineEvent::PolicyChanged)),
-                Ok(false) => {}
+                Ok(news) => news.into_iter().for_each(|news| drop(events.send(news))),
                 Err(error) => tracing::warn!(%error, "what operators changed was not read"),
             }
             match others.look().await {

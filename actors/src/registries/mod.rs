@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix::Addr;
 use npm::PackageName;
@@ -21,6 +22,7 @@ use crate::budget::{self, LateCommitter};
 use crate::changes_follower::ChangesFollower;
 use crate::clock::now_ms;
 use crate::engine::DEFAULT_REGISTRY;
+use crate::events::EngineEvent;
 use crate::registry_sync::RegistrySync;
 use crate::task_queue::WakeUp;
 use crate::upstream::{FeedChoice, RequestBudget, Upstream, UpstreamError, UpstreamSettings};
@@ -70,6 +72,8 @@ struct Inner {
     start: RwLock<Option<StartActors>>,
     /// What was read last of what operators change; also the turn of those who read.
     seen: tokio::sync::Mutex<Epochs>,
+    /// Names changed owners since the last look.
+    moved: AtomicBool,
     opened_at_ms: i64,
 }
 
@@ -102,6 +106,7 @@ impl Registries {
             by_name: RwLock::default(),
             start: RwLock::default(),
             seen: tokio::sync::Mutex::default(),
+            moved: AtomicBool::new(false),
             opened_at_ms: now_ms(),
         }));
         all.set(DEFAULT_REGISTRY, upstream).await?;
@@ -142,16 +147,16 @@ impl Registries {
         self.read_again(&mut seen).await
     }
 
-    /// Reads what changed since the last look, whoever changed it; answers whether that is
-    /// something readers must not get. The first look follows on the reload of the start.
+    /// Reads what changed since the last look, whoever changed it, and answers what caches have to
+    /// be told. The first look follows on the reload of the start.
     ///
     /// # Errors
     /// As [`reload`](Self::reload).
-    pub(crate) async fn look(&self) -> Result<bool, ReloadError> {
+    pub(crate) async fn look(&self) -> Result<Vec<EngineEvent>, ReloadError> {
+        let mut news = Vec::new();
         // somebody reads just now: the next look is soon enough
-        let Ok(mut seen) = self.0.seen.try_lock() else { return Ok(false) };
+        let Ok(mut seen) = self.0.seen.try_lock() else { return Ok(news) };
         let now = self.0.store.read(epochs::read).await?;
-        let blocks = std::mem::replace(&mut seen.blocks, now.blocks) != now.blocks;
         if seen.hooks != now.hooks {
             self.0.store.reread_hooks().await?;
             seen.hooks = now.hooks;
@@ -159,7 +164,16 @@ impl Registries {
         if seen.registries != now.registries {
             self.read_again(&mut seen).await?;
         }
-        Ok(blocks)
+        if std::mem::replace(&mut seen.blocks, now.blocks) != now.blocks {
+            news.push(EngineEvent::PolicyChanged);
+        }
+        if std::mem::replace(&mut seen.access, now.access) != now.access {
+            news.push(EngineEvent::AccessChanged);
+        }
+        if self.0.moved.swap(false, Ordering::AcqRel) {
+            news.push(EngineEvent::OwnershipChanged);
+        }
+        Ok(news)
     }
 
     async fn read_again(&self, seen: &mut Epochs) -> Result<(), ReloadError> {
@@ -171,7 +185,11 @@ impl Registries {
         let (epoch, rows, bound) = read.await?;
         seen.registries = epoch;
         // first of all: what became private is asked nowhere from here on
-        *self.0.ownership.write() = Arc::new(Ownership::new(bound, &self.0.publish_scopes));
+        let ownership = Arc::new(Ownership::new(bound, &self.0.publish_scopes));
+        let before = std::mem::replace(&mut *self.0.ownership.write(), Arc::clone(&ownership));
+        if before != ownership {
+            self.0.moved.store(true, Ordering::Release);
+        }
         let (default, rows): (Vec<_>, Vec<_>) =
             rows.into_iter().partition(|row| row.name == DEFAULT_REGISTRY);
         self.forget_others(&rows);

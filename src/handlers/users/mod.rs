@@ -11,7 +11,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use percent_encoding::percent_decode_str;
 use store::users;
 
-use super::unserved;
+use super::{access, stars, unserved};
 use crate::accounts::changes::remove_token;
 use crate::app::App;
 use crate::error::ApiError;
@@ -22,6 +22,12 @@ use crate::views::json_answer;
 
 /// What stands behind `/-/user/`.
 enum Target {
+    /// `NAME/package`.
+    Packages(String),
+    /// `NAME/stars`.
+    Stars(String),
+    /// `v1/star`.
+    OwnStars,
     /// `org.couchdb.user:NAME`, with or without `/-rev/REV`.
     User(String),
     /// `token/TOKEN`.
@@ -49,6 +55,27 @@ pub async fn user_api(
             drain(&request, payload, app.settings.max_body_bytes).await?;
             log_out(&app, &request, &token).await
         }
+        (Some(Target::Packages(name)), &Method::GET | &Method::HEAD) => {
+            access::list_packages(&app, &request, &name).await
+        }
+        (Some(Target::Stars(name)), &Method::GET | &Method::HEAD) => {
+            stars::get_of_user(&app, &request, &name).await
+        }
+        (Some(Target::OwnStars), &Method::GET | &Method::HEAD) => {
+            stars::get_own(&app, &request).await
+        }
+        (Some(Target::OwnStars), &Method::PUT) => {
+            stars::change_own(&app, &request, payload, true).await
+        }
+        (Some(Target::OwnStars), &Method::DELETE) => {
+            stars::change_own(&app, &request, payload, false).await
+        }
+        (Some(Target::OwnStars), _) => {
+            unserved::only(&app, &request, payload, "GET, HEAD, PUT, DELETE, OPTIONS").await
+        }
+        (Some(Target::Packages(_) | Target::Stars(_)), _) => {
+            unserved::wrong_method(app, request, payload).await
+        }
         (Some(Target::User(_)), _) => {
             unserved::only(&app, &request, payload, "GET, HEAD, PUT, OPTIONS").await
         }
@@ -66,9 +93,20 @@ fn target(path: &str) -> Option<Target> {
     if let Some(token) = rest.strip_prefix("token/") {
         return Some(Target::Token(token.to_owned()));
     }
-    let name = rest.strip_prefix(USER_PREFIX)?;
+    let Some(name) = rest.strip_prefix(USER_PREFIX) else { return of_somebody(rest) };
     let name = name.split_once("/-rev/").map_or(name, |(name, _)| name);
     (!name.is_empty()).then(|| Target::User(name.to_owned()))
+}
+
+/// What is asked of a user by name.
+fn of_somebody(rest: &str) -> Option<Target> {
+    match rest.split_once('/')? {
+        ("v1", "star") => Some(Target::OwnStars),
+        ("", _) => None,
+        (name, "package") => Some(Target::Packages(name.to_owned())),
+        (name, "stars") => Some(Target::Stars(name.to_owned())),
+        _ => None,
+    }
 }
 
 async fn get_user(app: &App, request: &HttpRequest, name: &str) -> Result<HttpResponse, ApiError> {
@@ -108,6 +146,9 @@ mod tests {
         let shown = |path: &str| match target(path) {
             Some(Target::User(name)) => format!("user {name}"),
             Some(Target::Token(token)) => format!("token {token}"),
+            Some(Target::Packages(name)) => format!("packages of {name}"),
+            Some(Target::Stars(name)) => format!("stars of {name}"),
+            Some(Target::OwnStars) => "own stars".to_owned(),
             None => "none".to_owned(),
         };
         for (path, what) in [
@@ -120,6 +161,12 @@ mod tests {
             ("/-/user/token/npm_abc", "token npm_abc"),
             ("/-/user/org.couchdb.user:", "none"),
             ("/-/user/ada", "none"),
+            ("/-/user/ada/package", "packages of ada"),
+            ("/-/user/ada/stars/", "stars of ada"),
+            ("/-/user/v1/star", "own stars"),
+            ("/-/user/v1/stars", "stars of v1"),
+            ("/-/user//stars", "none"),
+            ("/-/user/ada/other", "none"),
             ("/-/user/%ff", "none"),
         ] {
             assert_eq!(shown(path), what, "{path}");

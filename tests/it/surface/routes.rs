@@ -39,6 +39,14 @@ const ADMIN: [u16; 5] = [401, 401, 403, 403, 200];
 /// The same of something that is not there.
 const NONE: [u16; 5] = [401, 401, 403, 403, 404];
 const SECURITY: &str = "/npm/v1/security/{rest:.*}";
+/// For those who are logged in, of something that is not there.
+const USER_NONE: [u16; 5] = [401, 401, 404, 404, 404];
+/// The same, where a limited token may not.
+const SET_NONE: [u16; 5] = [401, 401, 403, 404, 404];
+/// Open to everybody; a token is looked at where a package was closed to some.
+const OPEN_SO_FAR: [u16; 5] = ALL;
+const ORG: &str = "/org{rest:(/.*)?}";
+const TEAM: &str = "/team{rest:(/.*)?}";
 const PROFILE: &str = "[/npm/v1/user, /npm/v1/user/]";
 const TOKENS: &str = "/npm/v1/tokens{rest:(/.*)?}";
 
@@ -94,6 +102,56 @@ const ROWS: &[Row] = &[
     },
     row("[blocks, version]", "DELETE", "/-/package/lamp/blocks/1.0.0", ADMIN),
     row("[releases, version]", "PUT", "/-/package/lamp/releases/9.9.9", NONE),
+    row(ORG, "GET", "/-/org/none", USER_NONE),
+    row(ORG, "GET", "/-/org/none/member", USER_NONE),
+    row(ORG, "GET", "/-/org/none/user", USER_NONE),
+    row(ORG, "GET", "/-/org/none/team", USER_NONE),
+    row(ORG, "GET", "/-/org/none/member/me/team", USER_NONE),
+    row(ORG, "GET", "/-/org/me/package", OPEN_SO_FAR),
+    row(ORG, "PUT", "/-/org", [401, 401, 403, 403, 422]),
+    row(ORG, "PUT", "/-/org/none/member", [401, 401, 403, 422, 422]),
+    Row { body: "{\"user\":\"me\"}", ..row(ORG, "PUT", "/-/org/none/user", SET_NONE) },
+    Row { body: "{\"name\":\"cooks\"}", ..row(ORG, "PUT", "/-/org/none/team", SET_NONE) },
+    row(ORG, "DELETE", "/-/org/none", NONE),
+    row(ORG, "DELETE", "/-/org/none/member/me", SET_NONE),
+    Row { body: "{\"user\":\"me\"}", ..row(ORG, "DELETE", "/-/org/none/user", SET_NONE) },
+    row(TEAM, "GET", "/-/team/none/cooks", USER_NONE),
+    row(TEAM, "GET", "/-/team/none/cooks/user", USER_NONE),
+    row(TEAM, "GET", "/-/team/none/cooks/member", USER_NONE),
+    row(TEAM, "GET", "/-/team/none/cooks/package", USER_NONE),
+    row(TEAM, "DELETE", "/-/team/none/cooks", SET_NONE),
+    Row { body: "{\"user\":\"me\"}", ..row(TEAM, "PUT", "/-/team/none/cooks/user", SET_NONE) },
+    Row { body: "{\"user\":\"me\"}", ..row(TEAM, "DELETE", "/-/team/none/cooks/user", SET_NONE) },
+    Row {
+        body: "{\"role\":\"owner\"}",
+        ..row(TEAM, "PATCH", "/-/team/none/cooks/member/me", SET_NONE)
+    },
+    Row {
+        body: "{\"package\":\"lamp\"}",
+        ..row(TEAM, "PUT", "/-/team/none/cooks/package", SET_NONE)
+    },
+    Row {
+        body: "{\"package\":\"lamp\"}",
+        ..row(TEAM, "DELETE", "/-/team/none/cooks/package", SET_NONE)
+    },
+    row("[collaborators]", "GET", "/-/package/lamp/collaborators", OPEN),
+    row("[visibility]", "GET", "/-/package/lamp/visibility", OPEN_SO_FAR),
+    Row {
+        body: "{\"access\":\"restricted\"}",
+        ..row("[access]", "POST", "/-/package/lamp/access", [401, 401, 403, 403, 403])
+    },
+    row("/_view/starredByUser", "GET", "/-/_view/starredByUser?key=me", OPEN_SO_FAR),
+    row("/user/{rest:.*}", "GET", "/-/user/me/package", OPEN_SO_FAR),
+    row("/user/{rest:.*}", "GET", "/-/user/me/stars", OPEN_SO_FAR),
+    row("/user/{rest:.*}", "GET", "/-/user/v1/star", [401, 401, 200, 200, 200]),
+    Row {
+        body: "{\"name\":\"lamp\"}",
+        ..row("/user/{rest:.*}", "PUT", "/-/user/v1/star", [401, 401, 403, 200, 200])
+    },
+    Row {
+        body: "{\"name\":\"lamp\"}",
+        ..row("/user/{rest:.*}", "DELETE", "/-/user/v1/star", [401, 401, 403, 200, 200])
+    },
     row("/all", "GET", "/-/all", [410; 5]),
     row("/npm/v1/keys", "GET", "/-/npm/v1/keys", [404; 5]),
     row("/npm/v1/attestations/{spec:.*}", "GET", "/-/npm/v1/attestations/lamp@1.0.0", [404; 5]),
@@ -126,6 +184,10 @@ const ROWS: &[Row] = &[
     row("/registry/_changes", "GET", "/registry/_changes", ALL),
     row("/registry/_all_docs", "GET", "/registry/_all_docs", ALL),
     row("Packument", "GET", "/lamp", ALL),
+    Row {
+        body: "{\"_id\":\"lamp\",\"users\":{\"me\":true}}",
+        ..row("Packument", "PUT", "/lamp", [401, 401, 403, 201, 201])
+    },
     row("Tarball", "GET", "/lamp/-/lamp-1.0.0.tgz", ALL),
     row("Manifest", "GET", "/lamp/1.0.0", ALL),
     row("Manifest", "PUT", "/lamp/sync", [401, 401, 403, 201, 201]),

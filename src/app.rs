@@ -70,6 +70,8 @@ pub struct ServeSettings {
     pub password_cost: u32,
     /// Logins a minute per address and account, `limits.login_per_minute`; 0 = no limit.
     pub login_per_minute: u32,
+    /// Most hooks of a user, `hooks.max_per_user`.
+    pub hooks_per_user: i64,
     /// New tokens a minute per address and account, `limits.token_per_minute`; 0 = no limit.
     pub token_per_minute: u32,
     /// What registries may not be.
@@ -123,6 +125,7 @@ impl Default for ServeSettings {
             always_auth: false,
             password_cost: *passwords::COSTS.start(),
             login_per_minute: 20,
+            hooks_per_user: 20,
             token_per_minute: 30,
             registries: Rules::listening(SocketAddr::from(([127, 0, 0, 1], 0)), None),
             upstream_url: None,
@@ -192,6 +195,9 @@ const WHOLE_READS_KIB: usize = 64 << 10;
 /// How many answers "no such version" are remembered.
 const REMEMBERED_MISSES: u64 = 10_000;
 
+/// Deliveries a minute that a person may ask for: each is a request to somebody else's server.
+const HOOK_TRIES_PER_MINUTE: u32 = 60;
+
 /// Counting tasks reads the whole queue.
 const COUNT_AGAIN: Duration = Duration::from_secs(5);
 
@@ -225,6 +231,8 @@ pub struct App {
     pub access: Access,
     /// Requests for a sync.
     pub sync_limit: PerMinute,
+    /// Tries and repetitions of deliveries that people ask for.
+    pub hook_limit: PerMinute,
     /// Places for readers who follow logs.
     pub log_streams: Arc<Semaphore>,
     /// Versions and files that upstream did not have a moment ago.
@@ -284,6 +292,7 @@ impl App {
             hot: HotBlobs::new(),
             whole_reads: Arc::new(Semaphore::new(WHOLE_READS_KIB)),
             sync_limit: PerMinute::new("requests for a sync", settings.sync_per_minute),
+            hook_limit: PerMinute::new("requests for a delivery", HOOK_TRIES_PER_MINUTE),
             log_streams: Arc::new(Semaphore::new(LOG_STREAMS)),
             missed: Cache::builder()
                 .max_capacity(REMEMBERED_MISSES)

@@ -36,6 +36,7 @@ pub mod downloads;
 pub mod error;
 pub mod extract;
 pub mod handlers;
+pub mod hook_payloads;
 pub mod logging;
 pub mod rate_limits;
 pub mod registries;

@@ -18,8 +18,9 @@ use crate::error::ApiError;
 use crate::extract::body::read as read_body;
 use crate::extract::fields::Fields;
 use crate::handlers::{
-    access, advisories, audit, blocks, dist_tag, downloads, feed, health, home, login, manifest,
-    orgs, packument, registries, signing, stars, sync, tarball, tasks, tokens, unserved, users,
+    access, advisories, audit, blocks, dist_tag, downloads, feed, health, home, hooks, login,
+    manifest, orgs, packument, registries, signing, stars, sync, tarball, tasks, tokens, unserved,
+    users,
 };
 
 /// The registry.
@@ -68,6 +69,7 @@ fn accounts(config: &mut ServiceConfig) {
                 .default_service(web::to(unserved::wrong_method)),
         )
         .service(web::resource("/npm/v1/tokens{rest:(/.*)?}").to(tokens::token_api))
+        .service(web::resource("/npm/v1/hooks{rest:(/.*)?}").to(hooks::hook_api))
         .service(command("/v1/login", login::begin_login))
         .service(page("/v1/login/request/session/{id}", login::get_page, login::post_page))
         .service(page("/ui/join/{link}", login::get_join, login::post_join))
@@ -110,6 +112,17 @@ pub fn owner(config: &mut ServiceConfig) {
         .service(command("/blocks/remove", control::blocks::remove_block))
         .service(read("/holds", control::holds::list_holds))
         .service(command("/releases", control::holds::release))
+        .service(
+            web::resource("/hooks")
+                .route(web::get().to(control::hooks::list_hooks))
+                .route(web::post().to(control::hooks::add_hook))
+                .default_service(web::to(unserved::wrong_method)),
+        )
+        .service(command("/hooks/redeliver/{id}", control::hooks::redeliver))
+        .service(command("/hooks/{id}/change", control::hooks::change_hook))
+        .service(command("/hooks/{id}/remove", control::hooks::remove_hook))
+        .service(command("/hooks/{id}/test", control::hooks::test_hook))
+        .service(read("/hooks/{id}/deliveries", control::hooks::list_deliveries))
         .service(command("/registries/reload", control::registries::reload))
         .service(command("/accounts/forget", control::accounts::forget))
         .service(command("/registries/test", control::registries::test))

@@ -27,6 +27,7 @@ use crate::app::{App, ServeSettings};
 use crate::around::Around;
 use crate::control::socket::ControlSocket;
 use crate::error::ApiError;
+use crate::hook_payloads;
 use crate::routes;
 use crate::tls::{self, TlsError};
 
@@ -163,6 +164,9 @@ fn start(
     for server in running {
         servers.spawn(server);
     }
+    let (engine, payloads) = (engine.handle(), hook_payloads::source(&app));
+    // fails only when the engine is being stopped
+    tokio::spawn(async move { engine.deliver_hooks(payloads).await });
     app.set_ready(true);
     // Nobody waiting for the news is no reason not to serve.
     let _ = ready.send(Running { listen, ops_listen, notes: listeners.notes, stop: stop.clone() });

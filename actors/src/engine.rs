@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use actix::{Addr, Arbiter, ArbiterHandle, Supervisor, System};
 use futures_util::future::join_all;
+use store::hooks;
 use store::tasks::{self, TaskFilter};
 use store::{Store, TaskState};
 use tokio::runtime::Runtime;
@@ -22,6 +23,7 @@ use crate::committer::{CommitError, Committer, Drain, Write};
 use crate::credit::ByteCredits;
 use crate::events::{EVENT_BUFFER, EngineEvent};
 use crate::handle::{EngineError, EngineHandle, Shared};
+use crate::hook_dispatcher::{HookDeps, HookDispatcher, HookSettings, Sender, StopDelivering};
 use crate::janitor::{Janitor, JanitorSettings, LookAtDisk};
 use crate::log_writer::{FlushLogs, LogWriter, TaskLogs};
 use crate::metadata_writer::MetadataWriter;
@@ -74,6 +76,8 @@ pub(crate) struct Addresses {
     pub(crate) queue: Addr<TaskQueue>,
     pub(crate) logs: Addr<LogWriter>,
     pub(crate) janitor: Addr<Janitor>,
+    pub(crate) hooks: Addr<HookDispatcher>,
+    pub(crate) hook_deps: HookDeps,
 }
 
 /// What the actors share beside their addresses.
@@ -85,6 +89,7 @@ struct Common {
     recent_reads: Arc<RecentReads>,
     logs: TaskLogs,
     events: broadcast::Sender<EngineEvent>,
+    sender: Arc<Sender>,
     runtime: tokio::runtime::Handle,
 }
 
@@ -114,6 +119,7 @@ impl Engine {
             recent_reads: Arc::default(),
             logs: TaskLogs::default(),
             events: broadcast::channel(EVENT_BUFFER).0,
+            sender: Arc::new(Sender::new(&settings.hooks).map_err(EngineError::Start)?),
             runtime: runtime.handle().clone(),
         };
         let runtime = OwnRuntime(Some(runtime));
@@ -148,7 +154,9 @@ impl Engine {
             let _ = audit.send(StopAuditing).await;
         }
         let syncs = registries.syncs();
-        join_all(syncs.iter().map(|sync| sync.send(StopClaiming { grace }))).await;
+        let delivering = addresses.hooks.send(StopDelivering { grace });
+        let syncing = join_all(syncs.iter().map(|sync| sync.send(StopClaiming { grace })));
+        let _ = tokio::join!(delivering, syncing);
         let _ = addresses.logs.send(FlushLogs).await;
         let _ = addresses.committer.send(Drain).await;
         self.end_threads();
@@ -178,6 +186,12 @@ async fn give_back_orphans(store: &Store) -> Result<(), EngineError> {
     if !store.is_local() {
         return Ok(());
     }
+    let write = store.clone();
+    let ended = tokio::task::spawn_blocking(move || match write.hooks().current().is_empty() {
+        true => Ok(()),
+        false => write.writer_blocking()?.write_blocking(hooks::lease::end_all),
+    });
+    ended.await.map_err(|error| EngineError::Start(error.to_string()))??;
     let leased =
         TaskFilter { state: Some(TaskState::Processing), limit: i64::MAX, ..TaskFilter::default() };
     let orphans = store.read(move |connection| tasks::list(connection, &leased)).await?;
@@ -263,7 +277,12 @@ fn start_actors(settings: &EngineSettings, common: &Common) -> Addresses {
     });
     let rules = rules(settings, common, &committer);
     let janitor = start_janitor(settings, common, &committer);
-    let addresses = Addresses { rules, committer, queue, logs, janitor };
+    let hook_deps = hook_deps(settings, common, &committer);
+    let hooks = Supervisor::start({
+        let deps = hook_deps.clone();
+        move |_| HookDispatcher::new(deps)
+    });
+    let addresses = Addresses { rules, committer, queue, logs, janitor, hooks, hook_deps };
     common.registries.run(
         addresses.committer.clone().recipient(),
         registry_starter(settings.clone(), common.clone(), &addresses),
@@ -399,6 +418,17 @@ fn rules(settings: &EngineSettings, common: &Common, committer: &Addr<Committer>
         keys,
         store,
         write,
+    }
+}
+
+fn hook_deps(settings: &EngineSettings, common: &Common, committer: &Addr<Committer>) -> HookDeps {
+    HookDeps {
+        store: common.store.clone(),
+        write: committer.clone().recipient(),
+        sender: Arc::clone(&common.sender),
+        settings: HookSettings::clone(&settings.hooks),
+        worker: settings.worker_name.clone(),
+        runtime: common.runtime.clone(),
     }
 }
 

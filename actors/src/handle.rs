@@ -25,6 +25,7 @@ use crate::committer::{Commit, CommitError, DescribeCommitter, Write};
 use crate::engine::{Addresses, DEFAULT_REGISTRY, Parts};
 use crate::events::{EngineEvent, SyncSummary};
 use crate::fetch_through::{FetchThrough, FetchThroughDeps, MissDocument, MissError, TarballFetch};
+use crate::hook_dispatcher::HookDeps;
 use crate::janitor::DescribeJanitor;
 use crate::log_writer::{DescribeLogWriter, LogWatch, ReadLog};
 use crate::policy::SyncPolicy;
@@ -101,6 +102,10 @@ impl Shared {
 impl EngineHandle {
     pub(crate) fn new(shared: Shared) -> Self {
         Self { shared: Arc::new(shared) }
+    }
+
+    pub(crate) fn hook_deps(&self) -> &HookDeps {
+        &self.addresses().hook_deps
     }
 
     pub(crate) fn addresses(&self) -> &Addresses {
@@ -258,6 +263,7 @@ impl EngineHandle {
             audits,
             committer: ask(&addresses.committer, DescribeCommitter).await?,
             logs: ask(&addresses.logs, DescribeLogWriter).await?,
+            hooks: self.describe_hooks().await?,
             janitor: ask(&addresses.janitor, DescribeJanitor).await?,
             parked: self.shared.parts.parking.reason(),
         })

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use npm::{HookEvent, PackumentScan, VersionEntry};
 use serde::Deserialize;
-use store::{PackageChange, PackageStatus, Store};
+use store::{PackageChange, PackageStatus, Store, VersionChange};
 
 use crate::change_builder::DocumentPlan;
 use crate::known::Known;
@@ -94,11 +94,15 @@ impl News<'_> {
             .map(|row| (row.version.as_str(), row.removed_at_ms.is_some()))
             .collect();
         let is_added = |version: &str| rows.get(version).copied().unwrap_or(true);
-        let added = self.plan.versions.iter().map(|row| row.version.as_str());
-        let added =
-            added.filter(|version| is_added(version) && self.new.version(version).is_some());
-        let published = added.map(|version| {
-            HookEvent::publish(version, tag_of(version, &self.new.dist_tags, self.old_tags()))
+        let is_new = |row: &&VersionChange| {
+            is_added(&row.version) && self.new.version(&row.version).is_some()
+        };
+        let mut added: Vec<&VersionChange> = self.plan.versions.iter().filter(is_new).collect();
+        // documents of some registries are not in the order of time
+        added.sort_by_key(|row| row.published_at_ms);
+        let published = added.into_iter().map(|row| {
+            let tag = tag_of(&row.version, &self.new.dist_tags, self.old_tags());
+            HookEvent::publish(&row.version, tag)
         });
         let gone = self.plan.removed.iter().filter(|version| !is_added(version));
         let unpublished = gone

@@ -11,6 +11,7 @@
 //! | [`committer`] | group commit, in front of [`metadata_writer`], the one writing connection |
 //! | [`log_writer`] | logs of running tasks |
 //! | [`audit`] | looks for what is missing: names, versions, silent takedowns |
+//! | [`hook_dispatcher`] | tells hooks of what happened |
 //! | [`janitor`] | free space, old tasks |
 //! | [`fetch_through`] | misses: what a reader asks for and is not here |
 //! | [`upstream`] | HTTP to registries; no actors |
@@ -43,6 +44,7 @@ pub mod events;
 pub mod fetch_through;
 mod handle;
 pub mod hold;
+pub mod hook_dispatcher;
 mod hook_news;
 pub mod janitor;
 mod known;

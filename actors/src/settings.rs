@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::audit::AuditSettings;
 use crate::changes_follower::FollowSettings;
+use crate::hook_dispatcher::HookSettings;
 use crate::policy::SyncPolicy;
 use crate::upstream::{MAX_TARBALL_BYTES, UpstreamSettings};
 
@@ -46,6 +47,8 @@ pub struct EngineSettings {
     pub audit: AuditSettings,
     /// Whether tasks of the queue are worked on; a process that only serves does not.
     pub work_on_tasks: bool,
+    /// How hooks are told of what happened.
+    pub hooks: Box<HookSettings>,
     /// Name of this process in leases, unique in a cluster.
     pub worker_name: String,
 }
@@ -70,6 +73,7 @@ impl Default for EngineSettings {
             follow: FollowSettings::default(),
             audit: AuditSettings::default(),
             work_on_tasks: true,
+            hooks: Box::default(),
             worker_name: format!("{}-{}", std::process::id(), uuid::Uuid::now_v7().simple()),
         }
     }

@@ -6,6 +6,7 @@ use store::tasks::TaskCounts;
 use crate::audit::AuditStatus;
 use crate::changes_follower::FollowerStatus;
 use crate::committer::CommitterStatus;
+use crate::hook_dispatcher::HookDispatcherStatus;
 use crate::janitor::JanitorStatus;
 use crate::log_writer::LogWriterStatus;
 use crate::registry_sync::RegistrySyncStatus;
@@ -28,6 +29,8 @@ pub struct EngineStatus {
     pub committer: CommitterStatus,
     /// The log writer.
     pub logs: LogWriterStatus,
+    /// What is told to hooks.
+    pub hooks: HookDispatcherStatus,
     /// The janitor.
     pub janitor: JanitorStatus,
     /// Sentences for the operator so far: contradictions of upstream, wrong signatures.

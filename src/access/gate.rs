@@ -11,6 +11,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use npm::PackageName;
 use store::gates::Gates;
 use store::ownership::Ownership;
+use store::users;
 
 use crate::app::App;
 use crate::cache::packages::Package;
@@ -95,6 +96,33 @@ async fn of_ours(
     }
     let text = format!("\"{}\" is not authorized to access {name}", user.name);
     Err(ApiError::Forbidden(text))
+}
+
+/// Whether a user may read a package who asks for it with no request: the owner of a hook.
+///
+/// # Errors
+/// What the tables say.
+pub async fn lets_user_in(
+    app: &App,
+    name: &PackageName,
+    package: Option<&Package>,
+    user: &str,
+) -> Result<bool, ApiError> {
+    let maintainers = match package.map(|package| &package.maintainers) {
+        Some(None) => return Ok(true),
+        Some(Some(maintainers)) => maintainers.as_slice(),
+        None => &[],
+    };
+    let gates = app.access.gates().await?;
+    let is_private = app.engine.registries().ownership().is_private(name);
+    let is_named = maintainers.iter().any(|maintainer| maintainer == user);
+    if !gates.is_closed(name, is_private) || is_named || gates.lets_in(name, user) {
+        return Ok(true);
+    }
+    let wanted = user.to_owned();
+    let found = app.engine.store().read(move |rows| users::find(rows, &wanted)).await?;
+    let is_admin = found.is_some_and(|row| row.admin);
+    Ok(is_admin || app.settings.admins.iter().any(|admin| admin == user))
 }
 
 /// What one reader may be shown of lists of names.

@@ -6,7 +6,7 @@
 //! At most [`KEPT_BASES`] addresses are kept in caches; a further one is rendered for its
 //! reader alone. Nothing here survives a restart: ids are counted anew.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
@@ -92,6 +92,23 @@ impl BaseUrls {
             keeping: Mutex::new(()),
             next_id: AtomicU32::new(1),
         }
+    }
+
+    /// The address of documents that no request asked for: `public_url`, else where this server
+    /// listens. Never one that is kept.
+    #[must_use]
+    pub fn own(&self) -> Arc<Base> {
+        let url = match &self.fixed {
+            Some(fixed) => fixed.url.clone(),
+            None => {
+                let mut listen = self.listen;
+                if listen.ip().is_unspecified() {
+                    listen.set_ip(Ipv4Addr::LOCALHOST.into());
+                }
+                format!("{}://{listen}", if self.secure { "https" } else { "http" })
+            }
+        };
+        Base::new(None, url, now_ms())
     }
 
     /// The path prefix of `public_url`, which requests may or may not still carry.

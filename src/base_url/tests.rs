@@ -3,7 +3,7 @@ use url::Url;
 
 use super::*;
 
-const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 9));
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9));
 
 fn urls(change: impl FnOnce(&mut ServeSettings)) -> BaseUrls {
     let mut settings = ServeSettings::default();

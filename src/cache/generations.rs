@@ -28,6 +28,14 @@ pub struct Seen {
     generation: u64,
 }
 
+impl Seen {
+    /// Whether this look at the same name was not before another.
+    #[must_use]
+    pub fn is_since(self, other: Self) -> bool {
+        self.generation >= other.generation
+    }
+}
+
 impl Generations {
     /// All counters at zero.
     #[must_use]
@@ -54,6 +62,13 @@ impl Generations {
         if let Some(counter) = self.stripes.get(self.stripe(name)) {
             counter.fetch_add(1, Ordering::Release);
         }
+    }
+
+    /// Makes everything that was read before old; answers with the counter from then on.
+    #[must_use]
+    pub fn raise_and_look(&self, name: &PackageName) -> Seen {
+        self.raise(name);
+        self.look(name)
     }
 
     /// Events were lost: anything may have been committed.

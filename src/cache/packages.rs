@@ -95,6 +95,22 @@ impl Packages {
         }
     }
 
+    /// The same as it is in the store at this moment, whatever news are still on their way.
+    ///
+    /// # Errors
+    /// When the row cannot be read.
+    pub async fn find_current(&self, name: &PackageName) -> Result<Option<Arc<Package>>, ApiError> {
+        let seen = self.generations.raise_and_look(name);
+        loop {
+            let found = self.find(name).await?;
+            // a look that began before ours may have seen an older row
+            match &found {
+                Some(package) if !package.seen.is_since(seen) => {} // old, so it is read again
+                _ => return Ok(found),
+            }
+        }
+    }
+
     /// The same, and an old document is checked upstream: behind the reader's back, or, when
     /// `wait` is set, before the answer. An upstream that cannot be asked changes nothing.
     ///

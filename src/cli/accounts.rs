@@ -125,22 +125,30 @@ pub(super) fn ago(at_ms: i64) -> String {
     text::age(now_ms().saturating_sub(at_ms).max(0).unsigned_abs())
 }
 
-/// The first line of a file, `-` for standard input, as a password that may be chosen.
+/// The first line of a file, `-` for standard input.
 ///
 /// # Errors
-/// When it cannot be read or breaks a rule.
-pub(super) fn password_from(file: &Path) -> Result<String, Problem> {
+/// When it cannot be read.
+pub(super) fn secret_from(file: &Path, what: &str) -> Result<String, Problem> {
     let read = if file == Path::new("-") {
         std::io::read_to_string(std::io::stdin())
     } else {
         std::fs::read_to_string(file)
     };
     let text = read.map_err(|error| {
-        Problem::usage(format!("cannot read a password from {}", file.display())).why(error)
+        Problem::usage(format!("cannot read a {what} from {}", file.display())).why(error)
     })?;
-    let password = text.lines().next().unwrap_or_default();
-    check_password(password).map_err(|rule| {
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+/// The same as a password that may be chosen.
+///
+/// # Errors
+/// When it cannot be read or breaks a rule.
+pub(super) fn password_from(file: &Path) -> Result<String, Problem> {
+    let password = secret_from(file, "password")?;
+    check_password(&password).map_err(|rule| {
         Problem::usage(format!("the password {rule}")).hint("8 to 100 characters")
     })?;
-    Ok(password.to_owned())
+    Ok(password)
 }

@@ -15,6 +15,7 @@ use super::{
     doctor::DoctorArguments,
     gc::GcArguments,
     help::HelpArguments,
+    hook::HookCommand,
     man::ManArguments,
     missing::MissingArguments,
     output::{ColourChoice, Output, ProgressChoice},
@@ -146,6 +147,9 @@ pub enum Command {
     /// Refuse packages or versions to readers
     #[command(subcommand)]
     Block(BlockCommand),
+    /// Whom to call when something happens to packages
+    #[command(subcommand)]
+    Hook(HookCommand),
     /// Check stored files against their digests
     Verify(VerifyArguments),
     /// Delete what nothing refers to any more

@@ -14,6 +14,7 @@ mod doctor;
 pub mod exit;
 mod gc;
 mod help;
+mod hook;
 mod log_stream;
 mod long;
 mod man;
@@ -77,6 +78,7 @@ fn run(cli: &Cli, output: &Output, started: Instant) -> Outcome {
         Command::Missing(arguments) => missing::run(arguments, global, output),
         Command::Task(command) => task::run(command, global, output),
         Command::Block(command) => block::run(command, global, output),
+        Command::Hook(command) => hook::run(command, global, output),
         Command::Verify(arguments) => verify::run(arguments, global, output),
         Command::Gc(arguments) => gc::run(arguments, global, output),
         Command::Bench(arguments) => bench::run(arguments, output),
@@ -172,6 +174,9 @@ mod tests {
             "espejo block add ghost@1.0.2 --reason x",
             "espejo block rm ghost",
             "espejo block list --limit 5",
+            "espejo hook add lamp https://hooks.example/in --secret-file -",
+            "espejo hook set lamp --pause x",
+            "espejo hook deliveries @garden --limit 5",
             "espejo bench --duration 10s --fail-if p99>5ms",
             "espejo bench sync --packages 10 --fail-if versions<1/s",
             "espejo config show upstream --changed",

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use actors::hook_dispatcher::HookSettings;
 use actors::{EngineSettings, audit::AuditSettings, upstream::UpstreamSettings};
 use store::{
     CommitBatch, DatabaseSettings, FolderLock, Store, StoreError, StoreSettings, WriteFn,
@@ -135,7 +136,9 @@ pub fn write_blocking(store: &Store, writes: Vec<WriteFn>) -> Result<(), Problem
 /// What the engine is told.
 #[must_use]
 pub fn engine_settings(config: &Config, upstream: Option<UpstreamSettings>) -> EngineSettings {
+    let ca_pem = upstream.as_ref().and_then(|upstream| upstream.ca_pem.clone());
     EngineSettings {
+        hooks: Box::new(HookSettings { ca_pem, ..config.hooks.delivery.clone() }),
         upstream,
         private_scopes: config.publish.scopes.clone(),
         workers: config.sync.workers,

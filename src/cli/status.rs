@@ -8,6 +8,7 @@ use actors::{
     EngineStatus,
     audit::AuditStatus,
     changes_follower::{FollowState, FollowerStatus},
+    hook_dispatcher::HookDispatcherStatus,
 };
 use serde_json::json;
 use store::{packages, tasks};
@@ -80,9 +81,26 @@ fn engine_lines(engine: &EngineStatus, store: &StoreCounts, config: &Config, out
     for audit in &engine.audits {
         missing_line(audit, output);
     }
+    if engine.hooks.hooks > 0 {
+        hooks_line(&engine.hooks, output);
+    }
     if let Some(reason) = &engine.parked {
         output.line(format_args!("paused     fetching only, serving goes on: {reason}"));
     }
+}
+
+fn hooks_line(hooks: &HookDispatcherStatus, output: &Output) {
+    let number = |count: i64| text::count(count.unsigned_abs());
+    let state = match (hooks.paused, hooks.failing) {
+        (0, 0) => "all well".to_owned(),
+        (paused, failing) => format!("{} paused, {} failing", number(paused), number(failing)),
+    };
+    output.line(format_args!(
+        "hooks      {}: {state}; {} waiting, {} delivered since start",
+        number(hooks.hooks),
+        number(hooks.waiting),
+        text::count(hooks.delivered)
+    ));
 }
 
 /// Requests of the last second, and the limit where there is one.

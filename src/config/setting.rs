@@ -284,6 +284,37 @@ pub const SETTINGS: &[Setting] = &[
         "requests for a sync per address and account, 0 = no limit; admins have none",
     ),
     setting(
+        "hooks.allow_private",
+        Kind::Ranges,
+        "",
+        "ranges that hooks may reach although they are not public, for example 10.0.0.0/8",
+    ),
+    setting("hooks.max_per_user", Kind::Count, "20", "most hooks of a user"),
+    setting(
+        "hooks.timeout",
+        Kind::Duration,
+        "10s",
+        "longest time of one delivery, from connecting to the end of the answer",
+    ),
+    setting(
+        "hooks.attempts",
+        Kind::Count,
+        "8",
+        "tries before a delivery is parked; they take two hours in all",
+    ),
+    setting(
+        "hooks.pause_after",
+        Kind::Duration,
+        "1d",
+        "a hook that failed so long without one success is paused",
+    ),
+    setting(
+        "hooks.keep_history",
+        Kind::Duration,
+        "7d",
+        "how long ended deliveries are shown; never more than the newest 100,000",
+    ),
+    setting(
         "publish.scopes",
         Kind::List,
         "",

@@ -11,6 +11,7 @@ use actors::SyncPolicy;
 use actors::changes_follower::FeedStart;
 use actors::clock::Clock;
 use actors::hold::HoldPolicy;
+use actors::hook_dispatcher::HookSettings;
 use actors::policy::UnknownChoice;
 use actors::upstream::FeedChoice;
 use ipnet::IpNet;
@@ -90,6 +91,15 @@ pub struct LimitsConfig {
     pub login_per_minute: u32,
     /// New tokens.
     pub token_per_minute: u32,
+}
+
+/// `hooks.*`.
+#[derive(Debug, Clone)]
+pub struct HooksConfig {
+    /// Most hooks of a user.
+    pub max_per_user: i64,
+    /// How deliveries are made.
+    pub delivery: HookSettings,
 }
 
 /// `security.*`.
@@ -174,6 +184,8 @@ pub struct Config {
     pub sync: SyncConfig,
     /// `limits.*`.
     pub limits: LimitsConfig,
+    /// `hooks.*`.
+    pub hooks: HooksConfig,
     /// `publish.*`.
     pub publish: PublishConfig,
     /// `storage.*`.
@@ -269,6 +281,7 @@ impl Config {
                 login_per_minute: read.count("limits.login_per_minute")?,
                 token_per_minute: read.count("limits.token_per_minute")?,
             },
+            hooks: read.hooks()?,
             publish: PublishConfig { scopes: read.list("publish.scopes") },
             storage: read.storage()?,
             server: read.server()?,
@@ -420,6 +433,26 @@ impl Reader<'_> {
         })
     }
 
+    fn hooks(&self) -> Result<HooksConfig, ConfigError> {
+        let attempts: u32 = self.count("hooks.attempts")?;
+        let delivery = HookSettings {
+            allow_private: self.ranges("hooks.allow_private")?,
+            timeout: self.with("hooks.timeout", value::parse_duration)?,
+            attempts: attempts.max(1),
+            pause_after: self.with("hooks.pause_after", value::parse_duration)?,
+            keep_history: self.with("hooks.keep_history", value::parse_duration)?,
+            ..HookSettings::default()
+        };
+        Ok(HooksConfig { max_per_user: self.count("hooks.max_per_user")?, delivery })
+    }
+
+    fn ranges(&self, key: &str) -> Result<Vec<IpNet>, ConfigError> {
+        let ranges = self.list(key);
+        let ranges: Result<_, ValueError> =
+            ranges.iter().map(|text| value::parse_range(text)).collect();
+        ranges.map_err(|error| bad(key, error))
+    }
+
     fn storage(&self) -> Result<StorageConfig, ConfigError> {
         Ok(StorageConfig {
             kind: self.text("storage.kind"),
@@ -435,9 +468,6 @@ impl Reader<'_> {
     }
 
     fn server(&self) -> Result<ServerConfig, ConfigError> {
-        let ranges = self.list("server.trusted_proxies");
-        let ranges: Result<Vec<IpNet>, ValueError> =
-            ranges.iter().map(|text| value::parse_range(text)).collect();
         let tls = match (self.some("tls.cert"), self.some("tls.key")) {
             (Some(cert), Some(key)) => Some((cert.into(), key.into())),
             (None, None) => None,
@@ -445,7 +475,7 @@ impl Reader<'_> {
             (None, Some(_)) => return Err(bad_pair("tls.key", "tls.cert")),
         };
         Ok(ServerConfig {
-            trusted_proxies: ranges.map_err(|error| bad("server.trusted_proxies", error))?,
+            trusted_proxies: self.ranges("server.trusted_proxies")?,
             hosts: self.list("server.hosts"),
             tls,
         })

@@ -9,6 +9,7 @@ pub mod blocks;
 pub mod body;
 pub mod events;
 pub mod holds;
+pub mod hooks;
 pub mod messages;
 pub mod missing;
 pub mod operations;

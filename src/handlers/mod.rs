@@ -10,6 +10,7 @@ pub mod downloads;
 pub mod feed;
 pub mod health;
 pub mod home;
+pub mod hooks;
 pub mod login;
 pub mod manifest;
 pub mod miss;

@@ -7,6 +7,7 @@ pub mod body;
 pub mod downloads;
 pub mod feed;
 pub mod home;
+pub mod hook;
 pub mod metrics;
 pub mod org;
 pub mod registry;

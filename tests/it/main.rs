@@ -22,6 +22,7 @@ mod cluster;
 mod downloads;
 mod feed;
 mod harness;
+mod hooks;
 mod miss;
 mod missing;
 mod recovery;

@@ -21,13 +21,13 @@ use super::UpstreamError;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Turns a host name into addresses; the system's resolver outside tests.
-pub(super) type Lookup =
+pub(crate) type Lookup =
     Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
 
 /// Where an address leads. The value is a bit in the set of kinds the upstream itself has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
-pub(super) enum Reach {
+pub(crate) enum Reach {
     Public = 1,
     Loopback = 2,
     LinkLocal = 4,
@@ -40,7 +40,7 @@ pub(super) enum Reach {
 }
 
 impl Reach {
-    pub(super) fn of(address: IpAddr) -> Self {
+    pub(crate) fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(address) => Self::of_v4(address),
             IpAddr::V6(address) => match embedded_v4(address) {
@@ -242,7 +242,7 @@ pub(super) fn shown(url: &Url) -> String {
 }
 
 /// The system's resolver.
-pub(super) fn system_lookup() -> Lookup {
+pub(crate) fn system_lookup() -> Lookup {
     Arc::new(|name| {
         Box::pin(async move {
             let addresses = tokio::net::lookup_host((name.as_str(), 0)).await?;

@@ -9,7 +9,7 @@
 //! JSON text, `redirect` and `address` decide where a request may go, `limiter`, `breaker`,
 //! `budget` and `retry` when.
 
-mod address;
+pub(crate) mod address;
 mod answer;
 mod body;
 mod breaker;
@@ -29,7 +29,7 @@ mod retry;
 mod settings;
 mod status;
 mod tarball;
-mod tls;
+pub(crate) mod tls;
 pub(crate) mod via;
 
 #[cfg(test)]
@@ -54,6 +54,7 @@ pub use error::UpstreamError;
 pub use lane::{FREE_BODY_BYTES, LargeLane, in_place};
 pub use names::list_address;
 pub use packument::{FetchedDocument, PackumentAnswer};
+pub(crate) use retry::parse_retry_after;
 pub use retry::{RetryPolicy, Schedule};
 pub use settings::{MAX_DOCUMENT_BYTES, MAX_TARBALL_BYTES, MinimumPace, UpstreamSettings};
 pub use status::{AnswerCounts, UpstreamStatus};

@@ -107,7 +107,7 @@ impl Schedule {
 }
 
 /// Reads `Retry-After`: seconds or a date; anything else counts as absent (RFC 9110 10.2.3).
-pub(super) fn parse_retry_after(value: &str, now: SystemTime, cap: Duration) -> Option<Duration> {
+pub(crate) fn parse_retry_after(value: &str, now: SystemTime, cap: Duration) -> Option<Duration> {
     let value = value.trim();
     let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // more digits than a number holds is a long time, not garbage

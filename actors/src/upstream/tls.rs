@@ -21,7 +21,7 @@ fn refused(error: impl std::fmt::Display) -> UpstreamError {
 }
 
 /// Certificates of `upstream.ca`.
-pub(super) fn read_ca(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, UpstreamError> {
+pub(crate) fn read_ca(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, UpstreamError> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let certificates = certificates
         .map_err(|error| UpstreamError::Misconfigured(format!("upstream.ca: {error}")))?;
@@ -33,7 +33,7 @@ pub(super) fn read_ca(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Upstre
 }
 
 /// The system's certificates and the given ones, read once for both clients.
-pub(super) fn system(ca: Vec<CertificateDer<'static>>) -> Result<ClientConfig, UpstreamError> {
+pub(crate) fn system(ca: Vec<CertificateDer<'static>>) -> Result<ClientConfig, UpstreamError> {
     let verifier = Verifier::new_with_extra_roots(ca, provider()).map_err(refused)?;
     Ok(ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
@@ -44,7 +44,7 @@ pub(super) fn system(ca: Vec<CertificateDer<'static>>) -> Result<ClientConfig, U
 }
 
 /// Trusts nobody: for the clients that only speak http, so that no certificate is read.
-pub(super) fn none() -> Result<ClientConfig, UpstreamError> {
+pub(crate) fn none() -> Result<ClientConfig, UpstreamError> {
     Ok(ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(refused)?

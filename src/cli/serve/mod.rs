@@ -267,6 +267,7 @@ fn serve_settings(config: &Config) -> ServeSettings {
         password_cost: config.security.password_cost,
         login_per_minute: config.limits.login_per_minute,
         token_per_minute: config.limits.token_per_minute,
+        hooks_per_user: config.hooks.max_per_user,
         upstream_url: config.upstream.url.clone(),
         fresh_for: config.sync.fresh_for,
         negative_for: config.sync.negative_for,

@@ -177,6 +177,27 @@ pub fn end_all(connection: &mut AnyConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
+const DUE: RowsStatement = RowsStatement {
+    head: "WITH input(now) AS (VALUES ",
+    columns: 1,
+    tail: ") SELECT id FROM hooks WHERE paused IS NULL AND not_before_ms <= (SELECT now FROM input) \
+           AND (leased_by IS NULL OR lease_until_ms < (SELECT now FROM input)) \
+           AND (EXISTS (SELECT 1 FROM hook_deliveries WHERE hook_id = hooks.id \
+           AND state = 'waiting' AND seq > hooks.swept_seq) \
+           OR (rest_until_ms <= (SELECT now FROM input) AND EXISTS (SELECT 1 \
+           FROM hook_deliveries WHERE hook_id = hooks.id AND state = 'waiting'))) LIMIT 1",
+};
+
+/// Whether [`claim`] would find something.
+///
+/// # Errors
+/// Those of the database.
+pub fn is_due(connection: &mut AnyConnection) -> Result<bool, StoreError> {
+    let now_ms = dialect::now_ms(connection)?;
+    let due: Vec<String> = DUE.load::<Text, _>(connection, &[Value::BigInt(now_ms)])?;
+    Ok(!due.is_empty())
+}
+
 /// What waits for a hook behind a seq, in order.
 ///
 /// # Errors
@@ -302,34 +323,38 @@ fn end(connection: &mut AnyConnection, tried: &[Tried], now_ms: i64) -> Result<(
     Ok(())
 }
 
-/// Writes a delivery that was tried at once, outside of the order (a write); answers its id.
+/// Writes down that a hook is tried at once, outside of the order (a write); answers its place.
 ///
 /// # Errors
 /// Those of the database.
-pub fn record_test(
+pub fn begin_test(
     connection: &mut AnyConnection,
     hook: &HookRow,
     event: &npm::HookEvent,
-    tried: &Tried,
+    at_ms: i64,
 ) -> Result<i64, StoreError> {
     const INSERT: RowsStatement = RowsStatement {
-        head: "INSERT INTO hook_deliveries (hook_id, package, event, change, at_ms, state, \
-               attempts) VALUES ",
-        columns: 7,
+        head: "INSERT INTO hook_deliveries (hook_id, package, event, change, at_ms, state) VALUES ",
+        columns: 6,
         tail: " RETURNING seq",
     };
-    let now_ms = dialect::now_ms(connection)?;
     let values = [
         Value::Text(&hook.id),
         Value::Text(&hook.name),
         Value::Text(event.kind.as_str()),
         Value::Text("{}"),
-        Value::BigInt(tried.attempt.as_ref().map_or(now_ms, |attempt| attempt.at_ms)),
+        Value::BigInt(at_ms),
         Value::Text("parked"),
-        Value::BigInt(1),
     ];
     let seq = INSERT.load::<BigInt, i64>(connection, &values)?.first().copied();
-    let seq = seq.ok_or_else(|| StoreError::damaged("a delivery that was written has no seq"))?;
-    end(connection, &[Tried { seq, ..tried.clone() }], now_ms)?;
-    Ok(seq)
+    seq.ok_or_else(|| StoreError::damaged("a delivery that was written has no seq"))
+}
+
+/// Writes down how that went (a write).
+///
+/// # Errors
+/// Those of the database.
+pub fn end_test(connection: &mut AnyConnection, tried: &Tried) -> Result<(), StoreError> {
+    let now_ms = dialect::now_ms(connection)?;
+    end(connection, std::slice::from_ref(tried), now_ms)
 }

@@ -5,6 +5,38 @@ use diesel::prelude::*;
 use crate::schema::{hook_attempts, hook_deliveries, hook_remains};
 use crate::{AnyConnection, StoreError};
 
+/// What there is to delete.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TidyWork {
+    /// Deliveries that ended before are too old or too many.
+    pub ended_before_ms: Option<i64>,
+    /// Deliveries of hooks that are gone are left.
+    pub remains: bool,
+}
+
+/// Looks for what is to be deleted: what ended before `too_old_ms`, and all but `keep` of the rest.
+///
+/// # Errors
+/// Those of the database.
+pub fn look(
+    connection: &mut AnyConnection,
+    too_old_ms: i64,
+    keep: i64,
+) -> Result<TidyWork, StoreError> {
+    // what ended at that very moment is beyond, too
+    let beyond = ended_beyond(connection, keep)?.map(|at_ms| at_ms.saturating_add(1));
+    let before = beyond.map_or(too_old_ms, |beyond| beyond.max(too_old_ms));
+    let ended = hook_deliveries::table.filter(hook_deliveries::ended_at_ms.lt(before));
+    let ended: Option<i64> =
+        ended.select(hook_deliveries::seq).limit(1).get_result(connection).optional()?;
+    let remains: Option<String> = hook_remains::table
+        .select(hook_remains::hook_id)
+        .limit(1)
+        .get_result(connection)
+        .optional()?;
+    Ok(TidyWork { ended_before_ms: ended.map(|_| before), remains: remains.is_some() })
+}
+
 /// When the newest of the deliveries ended that are more than `keep` (counted from the newest).
 ///
 /// # Errors

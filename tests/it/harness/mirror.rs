@@ -106,7 +106,12 @@ impl Builder {
     }
 
     /// Starts it.
-    pub async fn start(mut self) -> TestMirror {
+    pub async fn start(self) -> TestMirror {
+        // what a whole mirror takes is on the heap, not in the future of every test
+        Box::pin(self.start_here()).await
+    }
+
+    async fn start_here(mut self) -> TestMirror {
         let folder = tempfile::tempdir().expect("a scratch folder");
         self.engine.upstream = Some(self.asks);
         self.engine.data_folder = Some(folder.path().to_owned());

@@ -10,6 +10,7 @@ mod middle;
 mod mirror;
 mod oracle;
 mod package;
+mod receiver;
 mod signing;
 mod upstream;
 mod upstream_http;
@@ -23,6 +24,7 @@ pub use middle::{Proxy, TlsFront};
 pub use mirror::{Builder, TestMirror, TokenKind, files, rot};
 pub use oracle::{Expect, compare, packages_in, rows_of};
 pub use package::{Package, Version, gzip, noise, shasum, sri};
+pub use receiver::{HookReceiver, Received, Reply};
 pub use signing::{Signer, key_list};
 pub use upstream::{Asked, FakeUpstream, Fault, KEYS_PATH};
 

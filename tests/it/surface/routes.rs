@@ -48,6 +48,7 @@ const OPEN_SO_FAR: [u16; 5] = ALL;
 const ORG: &str = "/org{rest:(/.*)?}";
 const TEAM: &str = "/team{rest:(/.*)?}";
 const PROFILE: &str = "[/npm/v1/user, /npm/v1/user/]";
+const HOOKS: &str = "/npm/v1/hooks{rest:(/.*)?}";
 const TOKENS: &str = "/npm/v1/tokens{rest:(/.*)?}";
 
 /// `{task}` is a task of nobody in particular that ended, `{own}` one that the user asked for.
@@ -74,6 +75,28 @@ const ROWS: &[Row] = &[
     Row { body: "{}", ..row(TOKENS, "POST", "/-/npm/v1/tokens/gat", [401, 401, 403, 422, 422]) },
     row(TOKENS, "DELETE", "/-/npm/v1/tokens/token/none", [401, 401, 403, 404, 404]),
     row(TOKENS, "DELETE", "/-/npm/v1/tokens/gat/none", [401, 401, 403, 404, 404]),
+    row(HOOKS, "GET", "/-/npm/v1/hooks", [401, 401, 200, 200, 200]),
+    Row { body: "{}", ..row(HOOKS, "POST", "/-/npm/v1/hooks/hook", [422; 5]) },
+    Row {
+        body: "{\"type\":\"package\",\"name\":\"lamp\",\"endpoint\":\"https://hooks.example/\",\
+               \"secret\":\"x\"}",
+        ..row(HOOKS, "POST", "/-/npm/v1/hooks/hook", [401, 401, 403, 201, 201])
+    },
+    Row {
+        body: "{\"endpoint\":\"https://hooks.example/\",\"secret\":\"x\"}",
+        ..row(HOOKS, "PUT", "/-/npm/v1/hooks/hook/none", [401, 401, 403, 404, 404])
+    },
+    row(HOOKS, "GET", "/-/npm/v1/hooks/hook/none", [401, 401, 404, 404, 404]),
+    row(HOOKS, "DELETE", "/-/npm/v1/hooks/hook/none", [401, 401, 403, 404, 404]),
+    row(HOOKS, "GET", "/-/npm/v1/hooks/hook/none/deliveries", [401, 401, 404, 404, 404]),
+    row(HOOKS, "GET", "/-/npm/v1/hooks/hook/none/deliveries/none", [401, 401, 404, 404, 404]),
+    row(
+        HOOKS,
+        "POST",
+        "/-/npm/v1/hooks/hook/none/deliveries/none/redeliver",
+        [401, 401, 403, 404, 404],
+    ),
+    row(HOOKS, "POST", "/-/npm/v1/hooks/hook/none/test", [401, 401, 403, 404, 404]),
     Row { body: "{}", ..row("/v1/login", "POST", "/-/v1/login", ALL) },
     row(LOGIN, "GET", "/-/v1/login/request/session/{none}", [404; 5]),
     row(LOGIN, "POST", "/-/v1/login/request/session/{none}", [404; 5]),

@@ -1,0 +1,392 @@
+//! A worker: has the lease of one hook and delivers what waits for it, page by page, in the order
+//! of each package, several packages at a time.
+//!
+//! What fails is tried again later and holds back what follows of its package, not the others.
+//! A receiver that fails altogether is left alone. Killed anywhere, what was not written down is
+//! delivered once more: receivers know it by its id.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use actix::Recipient;
+use futures_util::{StreamExt, stream};
+use npm::{HookEventKind, PackageName};
+use store::hooks::lease::{self, Fate, Rest, Settled, Tried, WaitingDelivery};
+use store::hooks::outbox::DeliveryId;
+use store::hooks::{HookHealth, HookRow};
+use store::{Store, StoreError, users};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::health::{self, BREAKS_AT};
+use super::messages::HookCounters;
+use super::payload::{Payload, PayloadSource};
+use super::sender::{Sender, Sending};
+use super::settings::HookSettings;
+use crate::clock::now_ms;
+use crate::committer::{CommitError, Write};
+use crate::task_queue::write_returning;
+
+/// Deliveries read at a time: all that a worker has in memory.
+const PAGE: i64 = 256;
+/// Packages whose deliveries a receiver gets at once: at first, and when it answers quickly.
+const NARROW: usize = 4;
+const WIDE: usize = 32;
+/// A page that took no longer than this was taken quickly.
+const QUICK: Duration = Duration::from_secs(1);
+/// More packages than this are not held back one by one: the receiver is in trouble.
+const MOST_BLOCKED: usize = 10_000;
+/// Nobody looks again before, when nothing is left: rows that a slower transaction of another node
+/// commits behind newer ones are found then.
+const LOOK_AGAIN_MS: i64 = 15_000;
+/// Writing down what became of deliveries is tried so often.
+const SETTLE_TRIES: usize = 5;
+/// Wait between those.
+const SETTLE_AGAIN: Duration = Duration::from_millis(200);
+
+/// What workers share.
+pub(super) struct WorkerDeps {
+    pub(super) store: Store,
+    pub(super) write: Recipient<Write>,
+    pub(super) sender: Arc<Sender>,
+    pub(super) payloads: PayloadSource,
+    pub(super) settings: HookSettings,
+    pub(super) worker: String,
+    pub(super) counters: Arc<HookCounters>,
+}
+
+/// A worker on one hook.
+pub(super) struct Worker {
+    deps: Arc<WorkerDeps>,
+    hook: Arc<HookRow>,
+    stop: watch::Receiver<bool>,
+    health: HookHealth,
+    /// Everything up to here was looked at in this sweep.
+    cursor: i64,
+    /// Something was sent in this sweep, so that there may be more from the start.
+    again: bool,
+    /// Packages whose oldest delivery has to wait, and until when.
+    blocked: HashMap<String, i64>,
+    width: usize,
+}
+
+/// How a line of deliveries went.
+#[derive(Default)]
+struct LineEnd {
+    tried: Vec<Tried>,
+    /// The package is held back until then.
+    blocked: Option<(String, i64)>,
+    /// What the receiver asked for.
+    retry_after: Option<Duration>,
+}
+
+/// What lines of a page know of each other.
+#[derive(Default)]
+struct PageState {
+    failures: AtomicI64,
+    stopped: AtomicBool,
+}
+
+impl Worker {
+    pub(super) fn new(deps: Arc<WorkerDeps>, hook: HookRow, stop: watch::Receiver<bool>) -> Self {
+        Self {
+            deps,
+            health: hook.health,
+            hook: Arc::new(hook),
+            stop,
+            cursor: 0,
+            again: false,
+            blocked: HashMap::new(),
+            width: NARROW,
+        }
+    }
+
+    /// Delivers until nothing can be delivered now.
+    pub(super) async fn run(mut self) {
+        if let Err(error) = self.sweep().await {
+            tracing::warn!(hook.id = self.hook.id, %error,
+                "deliveries of a hook stopped; they go on when its lease has run out");
+        }
+    }
+
+    async fn sweep(&mut self) -> Result<(), CommitError> {
+        let is_told = self.owner_is_active().await?;
+        loop {
+            if *self.stop.borrow() {
+                return self.rest(0).await;
+            }
+            let page = self.page().await?;
+            let Some(last) = page.last() else {
+                if std::mem::take(&mut self.again) {
+                    self.cursor = 0;
+                    continue;
+                }
+                return self.rest(self.look_again_ms()).await;
+            };
+            let last = last.seq;
+            let probing = self.health.failures > 0 && is_told;
+            let mut lines = self.lines(page);
+            self.cursor = last;
+            if probing && let Some(first) = lines.first_mut() {
+                first.truncate(1);
+                self.cursor = first.first().map_or(last, |row| row.seq);
+                lines.truncate(1);
+            }
+            if lines.is_empty() {
+                continue;
+            }
+            self.again = true;
+            let ends = if is_told { self.deliver(lines).await } else { skip(lines) };
+            if self.page_ended(ends, probing).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Nobody is told of anything in the name of an account that is gone or locked.
+    async fn owner_is_active(&self) -> Result<bool, StoreError> {
+        let owner = self.hook.owner.clone();
+        let found = self.deps.store.read(move |rows| users::find(rows, &owner)).await?;
+        Ok(found.is_some_and(|user| !user.disabled))
+    }
+
+    async fn page(&self) -> Result<Vec<WaitingDelivery>, StoreError> {
+        let (hook, cursor) = (Arc::clone(&self.hook), self.cursor);
+        self.deps.store.read(move |rows| lease::waiting(rows, &hook.id, cursor, PAGE)).await
+    }
+
+    /// The deliveries of a page by package, without those of packages that are held back.
+    fn lines(&mut self, page: Vec<WaitingDelivery>) -> Vec<Vec<WaitingDelivery>> {
+        let now_ms = now_ms();
+        let mut lines: Vec<Vec<WaitingDelivery>> = Vec::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
+        for row in page {
+            if self.blocked.get(&row.package).is_some_and(|until_ms| *until_ms > now_ms) {
+                continue;
+            }
+            if row.not_before_ms > now_ms {
+                self.blocked.insert(row.package, row.not_before_ms);
+                continue;
+            }
+            // what follows its package's waiting row would be `blocked`
+            self.blocked.remove(&row.package);
+            let place = *places.entry(row.package.clone()).or_insert_with(|| {
+                lines.push(Vec::new());
+                lines.len() - 1
+            });
+            if let Some(line) = lines.get_mut(place) {
+                line.push(row);
+            }
+        }
+        lines
+    }
+
+    async fn deliver(&mut self, lines: Vec<Vec<WaitingDelivery>>) -> Vec<LineEnd> {
+        let (started, page) = (Instant::now(), Arc::new(PageState::default()));
+        let many = lines.len();
+        let ends = lines.into_iter().map(|line| self.line(line, Arc::clone(&page)));
+        let ends: Vec<LineEnd> = stream::iter(ends).buffer_unordered(self.width).collect().await;
+        let failed = page.failures.load(Ordering::Relaxed) > 0;
+        if failed || started.elapsed() > QUICK {
+            self.width = NARROW;
+        } else if many >= self.width {
+            self.width = (self.width * 2).min(WIDE);
+        }
+        ends
+    }
+
+    /// The deliveries of one package, one after another, up to the first that fails.
+    fn line(
+        &self,
+        line: Vec<WaitingDelivery>,
+        page: Arc<PageState>,
+    ) -> impl Future<Output = LineEnd> + Send + 'static {
+        let (deps, hook, stop) =
+            (Arc::clone(&self.deps), Arc::clone(&self.hook), self.stop.clone());
+        async move {
+            let mut end = LineEnd::default();
+            let mut payload = None;
+            for row in line {
+                if page.stopped.load(Ordering::Relaxed) || *stop.borrow() {
+                    break;
+                }
+                if payload.is_none() {
+                    match deps.payload(&row, &hook).await {
+                        Ok(made) => payload = Some(made),
+                        Err(why) => {
+                            // ours, not the receiver's: no try is used up
+                            tracing::warn!(
+                                hook.id = hook.id,
+                                package.name = row.package,
+                                why,
+                                "the document of a delivery could not be made"
+                            );
+                            let later_ms = now_ms() + health::millis(deps.settings.first_retry);
+                            end.blocked = Some((row.package, later_ms));
+                            break;
+                        }
+                    }
+                }
+                let Some(payload) = &payload else { break };
+                if !deps.try_one(&hook, &row, payload, &page, &mut end).await {
+                    break;
+                }
+            }
+            end
+        }
+    }
+
+    /// Writes down how a page went; says whether the worker has to let go of the hook.
+    async fn page_ended(&mut self, ends: Vec<LineEnd>, probing: bool) -> Result<bool, CommitError> {
+        let mut tried: Vec<Tried> = Vec::new();
+        let mut asked = None;
+        for end in ends {
+            tried.extend(end.tried);
+            asked = asked.max(end.retry_after);
+            self.blocked.extend(end.blocked);
+        }
+        let ended_ms = |tried: &Tried| {
+            let attempt = tried.attempt.as_ref();
+            attempt.map_or(0, |attempt| attempt.at_ms.saturating_add(attempt.duration_ms))
+        };
+        tried.sort_by_key(ended_ms);
+        for one in tried.iter().filter(|one| one.attempt.is_some()) {
+            health::note(&mut self.health, one.fate == Fate::Delivered, ended_ms(one));
+        }
+        let now_ms = now_ms();
+        let failing = self.health.failures > 0;
+        let broken = self.health.failures >= BREAKS_AT || self.blocked.len() > MOST_BLOCKED;
+        if failing && (broken || probing || asked.is_some()) {
+            let chance = health::chance(self.cursor, now_ms);
+            health::rest(&mut self.health, &self.deps.settings, asked, now_ms, chance);
+            let pause = health::gives_up(&self.health, &self.deps.settings, now_ms);
+            self.settle(tried, pause, Some(Rest { swept_seq: self.cursor, until_ms: 0 })).await?;
+            return Ok(true);
+        }
+        Ok(!self.settle(tried, false, None).await?)
+    }
+
+    /// When the first of what is held back is due, or somebody should look anyway.
+    fn look_again_ms(&self) -> i64 {
+        let first = self.blocked.values().copied().min();
+        first.unwrap_or(i64::MAX).min(now_ms().saturating_add(LOOK_AGAIN_MS))
+    }
+
+    async fn rest(&self, until_ms: i64) -> Result<(), CommitError> {
+        let rest = Rest { swept_seq: self.cursor, until_ms };
+        self.settle(Vec::new(), false, Some(rest)).await.map(drop)
+    }
+
+    /// Repeated while the database is busy: what was delivered would be delivered again, else.
+    async fn settle(
+        &self,
+        tried: Vec<Tried>,
+        pause: bool,
+        rest: Option<Rest>,
+    ) -> Result<bool, CommitError> {
+        self.deps.counters.count(&tried);
+        let tried: Arc<[Tried]> = tried.into();
+        let reason = pause.then(|| self.deps.pause_reason());
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let (hook, deps) = (Arc::clone(&self.hook), Arc::clone(&self.deps));
+            let (tried, reason, health) = (Arc::clone(&tried), reason.clone(), self.health);
+            let written = write_returning(self.deps.write.clone(), move |rows| {
+                let settled = Settled {
+                    hook: &hook,
+                    worker: &deps.worker,
+                    tried: &tried,
+                    health,
+                    pause: reason.as_deref(),
+                    rest,
+                };
+                lease::settle(rows, &settled)
+            });
+            match written.await {
+                Err(error) if tries < SETTLE_TRIES => {
+                    tracing::debug!(%error, "what became of deliveries is written down again");
+                    tokio::time::sleep(SETTLE_AGAIN).await;
+                }
+                written => return written,
+            }
+        }
+    }
+}
+
+/// Deliveries of a user who is not told of anything any more.
+fn skip(lines: Vec<Vec<WaitingDelivery>>) -> Vec<LineEnd> {
+    let skipped = |row: WaitingDelivery| Tried {
+        seq: row.seq,
+        number: row.attempts,
+        attempt: None,
+        fate: Fate::Skipped,
+    };
+    let tried = lines.into_iter().flatten().map(skipped).collect();
+    vec![LineEnd { tried, ..LineEnd::default() }]
+}
+
+impl WorkerDeps {
+    fn pause_reason(&self) -> String {
+        let hours = self.settings.pause_after.as_secs() / 3600;
+        format!("every delivery failed for {hours} h")
+    }
+
+    async fn payload(&self, row: &WaitingDelivery, hook: &HookRow) -> Result<Payload, String> {
+        match PackageName::parse(&row.package) {
+            Ok(name) => (self.payloads)(name, hook.owner.clone()).await,
+            Err(_) => Ok(Payload::Nothing),
+        }
+    }
+
+    /// One try; says whether the next delivery of the package may follow.
+    async fn try_one(
+        &self,
+        hook: &HookRow,
+        row: &WaitingDelivery,
+        payload: &Payload,
+        page: &PageState,
+        end: &mut LineEnd,
+    ) -> bool {
+        let event = HookEventKind::from_text(&row.event);
+        let (Some(event), Payload::Document(..) | Payload::Nothing) = (event, payload) else {
+            let (seq, number) = (row.seq, row.attempts);
+            end.tried.push(Tried { seq, number, attempt: None, fate: Fate::Skipped });
+            return true;
+        };
+        let sending = Sending {
+            hook,
+            event,
+            change_json: &row.change,
+            package: &row.package,
+            at_ms: row.at_ms,
+            delivery: DeliveryId { seq: row.seq, at_ms: row.at_ms }.to_string(),
+            payload,
+        };
+        let sent = self.sender.send(sending).await;
+        let number = row.attempts + 1;
+        let failed = number - row.base_attempts;
+        let fate = if sent.delivered {
+            page.failures.store(0, Ordering::Relaxed);
+            Fate::Delivered
+        } else if failed >= i64::from(self.settings.attempts) {
+            Fate::Parked
+        } else {
+            let chance = health::chance(row.seq, number);
+            let wait = health::wait_ms(&self.settings, failed, sent.retry_after, chance);
+            Fate::Later(now_ms().saturating_add(wait))
+        };
+        if let Fate::Later(until_ms) = fate {
+            end.blocked = Some((row.package.clone(), until_ms));
+        }
+        if !sent.delivered {
+            end.retry_after = end.retry_after.max(sent.retry_after);
+            let failures = page.failures.fetch_add(1, Ordering::Relaxed) + 1;
+            page.stopped.fetch_or(failures >= BREAKS_AT, Ordering::Relaxed);
+        }
+        end.tried.push(Tried { seq: row.seq, number, attempt: Some(sent.attempt), fate });
+        sent.delivered
+    }
+}

@@ -134,11 +134,15 @@ pub fn write_file(data_folder: &Path, token: &Token) -> io::Result<()> {
     fs::rename(&new, path(data_folder))
 }
 
-/// Makes `token` the bootstrap admin's only one (a write).
+/// Makes a token, of which this is the row, the bootstrap admin's only one (a write).
 ///
 /// # Errors
 /// Those of the database.
-pub fn store(connection: &mut AnyConnection, token: &Token) -> Result<(), StoreError> {
+pub fn store(
+    connection: &mut AnyConnection,
+    key: Sha512Digest,
+    mark: &str,
+) -> Result<(), StoreError> {
     users::ensure(connection, ADMIN, true)?;
     let old = settings::find(connection, KEY_IN_FORCE)?;
     if let Some(old) = old.and_then(|hex| Sha512Digest::from_hex(&hex).ok()) {
@@ -146,7 +150,7 @@ pub fn store(connection: &mut AnyConnection, token: &Token) -> Result<(), StoreE
     }
     let limits =
         TokenLimits { description: Some(DESCRIPTION.to_owned()), ..TokenLimits::default() };
-    let row = token.row(ADMIN, limits);
+    let row = NewToken { key, user: ADMIN.to_owned(), mark: mark.to_owned(), limits };
     tokens::create(connection, &row)?;
     settings::set(connection, KEY_IN_FORCE, &row.key.to_hex())
 }

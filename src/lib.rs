@@ -38,6 +38,7 @@ pub mod extract;
 pub mod handlers;
 pub mod hook_payloads;
 pub mod logging;
+pub mod operations;
 pub mod rate_limits;
 pub mod registries;
 pub mod repair;

@@ -6,6 +6,7 @@
 
 use actix_web::dev::HttpServiceFactory;
 use actix_web::http::Method;
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, guard};
 use npm::{PackageName, PackagePath};
@@ -13,7 +14,9 @@ use percent_encoding::percent_decode_str;
 
 use crate::app::App;
 use crate::control;
-use crate::control::messages::PREFIX;
+use crate::control::messages::{BELOW_DASH, PREFIX};
+use crate::control::operate::operate;
+use crate::control::operator::admins_only;
 use crate::error::ApiError;
 use crate::extract::body::read as read_body;
 use crate::extract::fields::Fields;
@@ -22,6 +25,15 @@ use crate::handlers::{
     manifest, orgs, packument, registries, signing, stars, sync, tarball, tasks, tokens, unserved,
     users,
 };
+use crate::operations::accounts::{
+    AddLink, AddToken, AddUser, ChangeUser, FindUser, ListTokens, ListUsers, RemoveToken,
+    RenewAdminToken,
+};
+use crate::operations::advisories::{
+    ClearAdvisories, CountAdvisories, ListAdvisories, PutAdvisories,
+};
+use crate::operations::audit::ListAudit;
+use crate::operations::registries::{ChangeRegistries, ListRegistries};
 
 /// The registry.
 pub fn registry(config: &mut ServiceConfig) {
@@ -43,6 +55,12 @@ pub fn registry(config: &mut ServiceConfig) {
         .service(web::resource("/org{rest:(/.*)?}").to(orgs::org_api))
         .service(web::resource("/team{rest:(/.*)?}").to(orgs::team_api))
         .service(read("/_view/starredByUser", stars::get_starred_by))
+        .service(
+            web::scope(BELOW_DASH)
+                .wrap(from_fn(admins_only))
+                .configure(operating)
+                .default_service(web::to(unserved::unknown)),
+        )
         .service(web::resource("/package/{rest:.*}").to(package_api))
         .service(web::resource("/npm/v1/security/{rest:.*}").to(advisories::security_api))
         .default_service(web::to(below_dash));
@@ -90,9 +108,19 @@ pub fn ops(config: &mut ServiceConfig) {
         .default_service(web::to(unserved::unknown));
 }
 
-/// The owner-only API; exists on the control socket and nowhere else.
+/// The owner's API on the control socket.
 pub fn owner(config: &mut ServiceConfig) {
     let api = web::scope(PREFIX)
+        .configure(operating)
+        .service(command("/backup", control::operations::backup))
+        .service(command("/tokens/renew", operate::<RenewAdminToken>))
+        .service(command("/stop", control::status::stop_server));
+    config.service(api).default_service(web::to(unserved::unknown));
+}
+
+/// What operators may do, on the socket and as admins from afar.
+fn operating(config: &mut ServiceConfig) {
+    config
         .service(read("/status", control::status::get_status))
         .service(read("/events", control::events::get_events))
         .service(read("/missing", control::missing::get_missing))
@@ -123,14 +151,24 @@ pub fn owner(config: &mut ServiceConfig) {
         .service(command("/hooks/{id}/remove", control::hooks::remove_hook))
         .service(command("/hooks/{id}/test", control::hooks::test_hook))
         .service(read("/hooks/{id}/deliveries", control::hooks::list_deliveries))
-        .service(command("/registries/reload", control::registries::reload))
-        .service(command("/accounts/forget", control::accounts::forget))
         .service(command("/registries/test", control::registries::test))
+        .service(command("/registries/list", operate::<ListRegistries>))
+        .service(command("/registries/change", operate::<ChangeRegistries>))
+        .service(command("/users/list", operate::<ListUsers>))
+        .service(command("/users/find", operate::<FindUser>))
+        .service(command("/users/add", operate::<AddUser>))
+        .service(command("/users/change", operate::<ChangeUser>))
+        .service(command("/users/link", operate::<AddLink>))
+        .service(command("/tokens/list", operate::<ListTokens>))
+        .service(command("/tokens/add", operate::<AddToken>))
+        .service(command("/tokens/remove", operate::<RemoveToken>))
+        .service(command("/audit/list", operate::<ListAudit>))
+        .service(command("/advisories/put", operate::<PutAdvisories>))
+        .service(command("/advisories/list", operate::<ListAdvisories>))
+        .service(command("/advisories/count", operate::<CountAdvisories>))
+        .service(command("/advisories/clear", operate::<ClearAdvisories>))
         .service(command("/verify", control::operations::verify))
-        .service(command("/gc", control::operations::gc))
-        .service(command("/backup", control::operations::backup))
-        .service(command("/stop", control::status::stop_server));
-    config.service(api).default_service(web::to(unserved::unknown));
+        .service(command("/gc", control::operations::gc));
 }
 
 /// A path, with or without a slash at its end, that answers GET and HEAD.

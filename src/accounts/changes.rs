@@ -8,8 +8,6 @@ use store::tokens::{self, NewToken, TokenRow};
 use store::users::{self, NewUser, UserChange, UserRow};
 use store::{AnyConnection, StoreError, sign_ins};
 
-use super::key_of;
-
 /// How long a sign-in link opens an account.
 pub const LINK_LIVES_MS: i64 = 30 * 60 * 1000;
 
@@ -94,21 +92,21 @@ pub fn change_user(
     Ok(after)
 }
 
-/// Makes a link, of which `secret` is the last part, that opens the account of a user once; `false`
-/// when there is no such user (a write).
+/// Makes a link, found by the SHA-512 of its last part, that opens the account of a user once;
+/// `false` when there is no such user (a write).
 ///
 /// # Errors
 /// Those of the database.
 pub fn add_link(
     rows: &mut AnyConnection,
-    secret: &str,
+    key: &npm::Sha512Digest,
     user: &str,
     by: &By,
 ) -> Result<bool, StoreError> {
     if users::find(rows, user)?.is_none() {
         return Ok(false);
     }
-    sign_ins::make_link(rows, &key_of(secret), user, LINK_LIVES_MS)?;
+    sign_ins::make_link(rows, key, user, LINK_LIVES_MS)?;
     let minutes = json!({ "minutes": LINK_LIVES_MS / 60_000 });
     audit::record(rows, by, "user.link", user, None, Some(&minutes))?;
     Ok(true)

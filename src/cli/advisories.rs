@@ -6,21 +6,25 @@ use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use npm::PackageName;
 use npm::advisory::osv::Record;
-use serde_json::{Value, json};
-use store::advisories::{self, AdvisoryRow};
+use serde_json::json;
 
 use super::{
-    accounts::{Tables, ago},
     arguments::GlobalArguments,
     exit::Exit,
     long::LongProgress,
     output::Output,
+    place::{Place, ago},
     problem::{Outcome, Problem},
     text,
+};
+use crate::operations::advisories::{
+    ClearAdvisories, CountAdvisories, ListAdvisories, PutAdvisories,
 };
 
 /// Records written at once: short enough for syncs in between.
 const AT_ONCE: usize = 500;
+/// What a request may carry, with room for escapes.
+const BYTES_AT_ONCE: usize = 2 << 20;
 /// Files that are no records are named up to here, then counted.
 const NAMED_FILES: usize = 5;
 
@@ -63,13 +67,13 @@ pub struct ListArguments {
 /// # Errors
 /// When files cannot be read or the database cannot be used.
 pub fn run(command: &AdvisoriesCommand, global: &GlobalArguments, output: &Output) -> Outcome {
-    let tables = Tables::open(&global.settings()?)?;
+    let place = Place::open(&global.settings()?)?;
     match command {
-        AdvisoriesCommand::Load(arguments) => load(&tables, arguments, output),
-        AdvisoriesCommand::List(arguments) => list(&tables, arguments, output),
-        AdvisoriesCommand::Status => status(&tables, output),
+        AdvisoriesCommand::Load(arguments) => load(&place, arguments, output),
+        AdvisoriesCommand::List(arguments) => list(&place, arguments, output),
+        AdvisoriesCommand::Status => status(&place, output),
         AdvisoriesCommand::Clear => {
-            let rows = tables.write(advisories::clear)?;
+            let rows = place.run(ClearAdvisories {})?;
             match output.json {
                 true => output.json(&json!({ "cleared": rows })),
                 false => output.line("No advisories any more. Audits are passed on to upstream."),
@@ -89,7 +93,7 @@ struct Loaded {
     refused: Vec<String>,
 }
 
-fn load(tables: &Tables, arguments: &LoadArguments, output: &Output) -> Outcome {
+fn load(place: &Place, arguments: &LoadArguments, output: &Output) -> Outcome {
     let mut files = Vec::new();
     for path in &arguments.paths {
         collect(path, &mut files).map_err(|error| unreadable(path, &error))?;
@@ -99,18 +103,23 @@ fn load(tables: &Tables, arguments: &LoadArguments, output: &Output) -> Outcome 
     let (mut loaded, mut waiting) = (Loaded::default(), Vec::new());
     for (number, file) in files.iter().enumerate() {
         let text = std::fs::read(file).map_err(|error| unreadable(file, &error))?;
-        for (place, record) in records_of(file, &text) {
+        for (at, record) in records_of(file, &text) {
             match Record::parse(record) {
-                Ok(record) => waiting.push(record),
-                Err(error) => loaded.refused.push(format!("{place}: {error}")),
+                Ok(parsed) => {
+                    loaded.records += 1;
+                    loaded.withdrawn += usize::from(parsed.withdrawn);
+                    waiting.push(String::from_utf8_lossy(record).into_owned());
+                }
+                Err(error) => loaded.refused.push(format!("{at}: {error}")),
             }
-            if waiting.len() >= AT_ONCE {
-                write(tables, &mut waiting, &mut loaded)?;
+            let bytes: usize = waiting.iter().map(String::len).sum();
+            if waiting.len() >= AT_ONCE || bytes >= BYTES_AT_ONCE {
+                write(place, &mut waiting, &mut loaded)?;
             }
         }
         progress.show(number as u64 + 1, files.len() as u64);
     }
-    write(tables, &mut waiting, &mut loaded)?;
+    write(place, &mut waiting, &mut loaded)?;
     drop(progress);
     tell(&loaded, output);
     Ok(if loaded.refused.is_empty() { Exit::Done } else { Exit::Partly })
@@ -143,11 +152,9 @@ fn records_of<'t>(file: &Path, text: &'t [u8]) -> Vec<(String, &'t [u8])> {
     filled.map(|(number, line)| (format!("{name}:{}", number + 1), line)).collect()
 }
 
-fn write(tables: &Tables, waiting: &mut Vec<Record>, loaded: &mut Loaded) -> Result<(), Problem> {
+fn write(place: &Place, waiting: &mut Vec<String>, loaded: &mut Loaded) -> Result<(), Problem> {
     let records = std::mem::take(waiting);
-    loaded.records += records.len();
-    loaded.withdrawn += records.iter().filter(|record| record.withdrawn).count();
-    loaded.packages += tables.write(|rows| advisories::put(rows, &records))?;
+    loaded.packages += place.run(PutAdvisories { records })?;
     Ok(())
 }
 
@@ -178,18 +185,13 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
     Problem::usage(format!("cannot read {}", path.display())).why(error)
 }
 
-fn list(tables: &Tables, arguments: &ListArguments, output: &Output) -> Outcome {
-    let found = match &arguments.package {
-        Some(name) => {
-            let name = PackageName::parse(name)
-                .map_err(|error| Problem::usage(format!("`{name}`")).why(error))?;
-            tables.read(|rows| advisories::of_packages(rows, &[name]))?
-        }
-        None => tables.read(|rows| advisories::list(rows, &arguments.after, arguments.limit))?,
-    };
+fn list(place: &Place, arguments: &ListArguments, output: &Output) -> Outcome {
+    let package = arguments.package.as_deref().map(PackageName::parse).transpose();
+    let package = package.map_err(|error| Problem::usage("the package").why(error))?;
+    let (after, limit) = (arguments.after.clone(), arguments.limit);
+    let found = place.run(ListAdvisories { package, after, limit })?;
     if output.json {
-        let rows: Vec<Value> = found.iter().map(describe).collect();
-        output.json(&json!({ "advisories": rows }));
+        output.json(&json!({ "advisories": found }));
         return Ok(Exit::Done);
     }
     if found.is_empty() {
@@ -202,7 +204,7 @@ fn list(tables: &Tables, arguments: &ListArguments, output: &Output) -> Outcome 
     for row in &found {
         let of = &row.known.advisory;
         table.add_row([
-            row.name.as_str(),
+            row.package.as_str(),
             &row.record,
             &of.severity,
             &of.vulnerable_versions,
@@ -213,20 +215,10 @@ fn list(tables: &Tables, arguments: &ListArguments, output: &Output) -> Outcome 
     Ok(Exit::Done)
 }
 
-fn describe(row: &AdvisoryRow) -> Value {
-    json!({
-        "package": row.name, "record": row.record, "advisory": row.known.advisory,
-        "loadedAtMs": row.loaded_at_ms,
-    })
-}
-
-fn status(tables: &Tables, output: &Output) -> Outcome {
-    let counts = tables.read(advisories::counts)?;
+fn status(place: &Place, output: &Output) -> Outcome {
+    let counts = place.run(CountAdvisories {})?;
     if output.json {
-        output.json(&json!({
-            "records": counts.records, "packages": counts.packages,
-            "loadedAtMs": counts.loaded_at_ms,
-        }));
+        output.json(&counts);
         return Ok(Exit::Done);
     }
     match counts.loaded_at_ms {

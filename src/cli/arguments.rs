@@ -19,6 +19,7 @@ use super::{
     man::ManArguments,
     missing::MissingArguments,
     output::{ColourChoice, Output, ProgressChoice},
+    problem::Problem,
     registry::RegistryCommand,
     scope::ScopeCommand,
     serve::ServeArguments,
@@ -28,7 +29,7 @@ use super::{
     user::UserCommand,
     verify::VerifyArguments,
 };
-use crate::config::{Config, ConfigError, LoadRequest};
+use crate::config::{Config, LoadRequest, Remote, value};
 
 /// A mirror of an npm registry: follows, verifies, stores and serves packages.
 #[derive(Debug, Parser)]
@@ -58,6 +59,21 @@ pub struct GlobalArguments {
     /// Data folder
     #[arg(long, global = true, value_name = "FOLDER")]
     pub data: Option<String>,
+    /// Address of a mirror elsewhere, instead of the one of the data folder
+    #[arg(long, global = true, value_name = "URL", env = "ESPEJO_SERVER", hide_env_values = true)]
+    pub server: Option<String>,
+    /// An admin's token for it; better in ESPEJO_TOKEN, which no list of processes shows
+    #[arg(
+        long = "token",
+        global = true,
+        value_name = "TOKEN",
+        env = "ESPEJO_TOKEN",
+        hide_env_values = true
+    )]
+    pub remote_token: Option<String>,
+    /// File with a certificate authority for it, beside those of the system
+    #[arg(long, global = true, value_name = "FILE", requires = "server")]
+    pub ca: Option<PathBuf>,
     /// Results as JSON: one document, or lines with a "type"
     #[arg(long, global = true)]
     pub json: bool,
@@ -121,12 +137,42 @@ impl GlobalArguments {
         }
     }
 
-    /// The settings without any flag of the command itself.
+    /// The settings without any flag of the command itself, and the server that was named.
     ///
     /// # Errors
-    /// When a layer holds an unknown key or a refused value.
-    pub fn settings(&self) -> Result<Config, ConfigError> {
-        Config::load(&self.load_request(&[]))
+    /// When a layer holds an unknown key or a refused value, or the server's address is none.
+    pub fn settings(&self) -> Result<Config, Problem> {
+        self.settings_with(&[])
+    }
+
+    /// The same with flags of the command itself.
+    ///
+    /// # Errors
+    /// As [`settings`](Self::settings).
+    pub fn settings_with(
+        &self,
+        flags: &[(&'static str, &Option<String>, &'static str)],
+    ) -> Result<Config, Problem> {
+        let config = Config::load(&self.load_request(flags))?;
+        Ok(Config { remote: self.remote()?, ..config })
+    }
+
+    fn remote(&self) -> Result<Option<Remote>, Problem> {
+        let Some(address) = &self.server else { return Ok(None) };
+        let url = value::parse_address(address)
+            .map_err(|error| Problem::usage(format!("--server: {error}")))?;
+        Ok(Some(Remote { url, token: self.remote_token.clone(), ca: self.ca.clone() }))
+    }
+}
+
+impl Command {
+    /// Whether it is about files and ports of this machine.
+    #[must_use]
+    pub fn is_for_this_machine(&self) -> bool {
+        matches!(
+            self,
+            Self::Serve(_) | Self::Doctor(_) | Self::Backup(_) | Self::Restore(_) | Self::Bench(_)
+        )
     }
 }
 

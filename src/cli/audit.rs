@@ -5,18 +5,18 @@ use std::time::Duration;
 use actors::clock::now_ms;
 use clap::Args;
 use comfy_table::{Table, presets};
-use store::audit;
 
 use super::{
     arguments::GlobalArguments,
     exit::Exit,
-    open::open_rows,
     output::Output,
+    place::Place,
     problem::{Outcome, Problem},
 };
 use crate::{
     config::value,
     control::messages::AuditQuery,
+    operations::audit::ListAudit,
     views::{account::iso, registry::Audited},
 };
 
@@ -62,12 +62,7 @@ pub fn run(arguments: &AuditArguments, global: &GlobalArguments, output: &Output
         before: arguments.before.clone(),
         limit: Some(arguments.limit),
     };
-    let filter = query.filter().map_err(|error| Problem::usage(error.to_string()))?;
-    let rows = match open_rows(&config)? {
-        Some(store) => store.read_blocking(|rows| audit::list(rows, &filter))?,
-        None => Vec::new(),
-    };
-    let rows: Vec<Audited> = rows.into_iter().map(Audited::from).collect();
+    let rows = Place::open(&config)?.run(ListAudit { query })?;
     if output.json {
         output.json(&rows);
         return Ok(Exit::Done);

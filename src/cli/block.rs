@@ -10,12 +10,12 @@ use serde_json::json;
 use store::{Store, StoreError, WriteFn, blocks, blocks::WHOLE_PACKAGE, releases};
 
 use super::{
-    accounts::by,
     arguments::GlobalArguments,
     control::ControlClient,
     exit::Exit,
     open::{DataFolder, write_blocking},
     output::Output,
+    place::by,
     problem::{Outcome, Problem},
     runtime, text,
 };
@@ -131,7 +131,7 @@ fn add(place: &Place, arguments: &AddArguments, output: &Output) -> Outcome {
     }
     match place {
         Place::Remote(client) => {
-            let request = BlockRequest { target: target.to_string(), reason, who: by().who };
+            let request = BlockRequest { target: target.to_string(), reason };
             let done = client.post::<_, DoneAnswer>("blocks", &request);
             runtime::small()?.block_on(done)?;
         }
@@ -157,8 +157,8 @@ fn remove(place: &Place, arguments: &TargetArgument, output: &Output) -> Outcome
     let target = target(&arguments.target)?;
     let found = match place {
         Place::Remote(client) => {
-            let (target, reason, who) = (target.to_string(), String::new(), by().who);
-            let request = BlockRequest { target, reason, who };
+            let (target, reason) = (target.to_string(), String::new());
+            let request = BlockRequest { target, reason };
             let done = client.post::<_, DoneAnswer>("blocks/remove", &request);
             runtime::small()?.block_on(done)?.ok
         }
@@ -254,8 +254,8 @@ fn release(place: &Place, arguments: &TargetArgument, output: &Output) -> Outcom
     }
     match place {
         Place::Remote(client) => {
-            let (target, reason, who) = (target.to_string(), String::new(), by().who);
-            let request = BlockRequest { target, reason, who };
+            let (target, reason) = (target.to_string(), String::new());
+            let request = BlockRequest { target, reason };
             let done = client.post::<_, DoneAnswer>("releases", &request);
             runtime::small()?.block_on(done)?;
         }

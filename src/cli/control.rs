@@ -1,16 +1,17 @@
-//! The client of the control socket: asks the running server, if there is one.
+//! The client of a running server: over the control socket of the data folder, or from afar.
 
-use std::{io::ErrorKind, os::unix::net::UnixStream, path::PathBuf, pin::Pin};
+use std::{io::ErrorKind, os::unix::net::UnixStream, path::PathBuf, pin::Pin, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
-use reqwest::{Client, Method, Response};
+use reqwest::{Certificate, Client, Method, Response, redirect::Policy};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{exit::Exit, problem::Problem};
+use super::{exit::Exit, place::by, problem::Problem};
 use crate::{
-    config::Config,
+    config::{Config, Remote},
     control::messages::{ErrorBody, OperationLine, PREFIX},
+    control::operator::WHO,
 };
 
 /// Name of the socket in the data folder.
@@ -20,7 +21,14 @@ pub const SOCKET_NAME: &str = "espejo.sock";
 #[derive(Clone)]
 pub struct ControlClient {
     client: Client,
+    /// Without a slash at its end.
+    base: String,
+    /// Opens a server elsewhere; sent there and nowhere else.
+    token: Option<String>,
 }
+
+/// A server elsewhere that does not take a connection in this time is not there.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a request carries.
 #[derive(Debug, Clone, Copy)]
@@ -31,11 +39,15 @@ enum Body<'a, T> {
 }
 
 impl ControlClient {
-    /// Connects to the server of this data folder; `None` when none runs.
+    /// Connects to the server that the command names, else to that of the data folder; `None`
+    /// when none runs.
     ///
     /// # Errors
-    /// When a socket is there that may not be used.
+    /// When a socket is there that may not be used, or an authority's file cannot be read.
     pub fn connect(config: &Config) -> Result<Option<Self>, Problem> {
+        if let Some(remote) = &config.remote {
+            return Self::elsewhere(remote).map(Some);
+        }
         let path = config.storage.path.join(SOCKET_NAME);
         match UnixStream::connect(&path) {
             Ok(_) => Self::new(path).map(Some),
@@ -64,7 +76,24 @@ impl ControlClient {
     fn new(path: PathBuf) -> Result<Self, Problem> {
         // No certificates: nothing but the socket is ever spoken to.
         let client = Client::builder().unix_socket(path).tls_certs_only([]).http1_only();
-        Ok(Self { client: client.build().map_err(|error| Problem::failed(error.to_string()))? })
+        let client = client.build().map_err(|error| Problem::failed(error.to_string()))?;
+        Ok(Self { client, base: "http://espejo".to_owned(), token: None })
+    }
+
+    fn elsewhere(remote: &Remote) -> Result<Self, Problem> {
+        let mut client =
+            Client::builder().redirect(Policy::none()).connect_timeout(CONNECT_WITHIN).http1_only();
+        if let Some(file) = &remote.ca {
+            let unreadable = |error: &dyn std::fmt::Display| {
+                Problem::usage(format!("cannot use {}", file.display())).why(error)
+            };
+            let text = std::fs::read(file).map_err(|error| unreadable(&error))?;
+            let more = Certificate::from_pem_bundle(&text).map_err(|error| unreadable(&error))?;
+            client = client.tls_certs_merge(more);
+        }
+        let client = client.build().map_err(|error| Problem::failed(error.to_string()))?;
+        let base = remote.url.as_str().trim_end_matches('/').to_owned();
+        Ok(Self { client, base, token: remote.token.clone() })
     }
 
     /// `GET` of one JSON document.
@@ -145,14 +174,31 @@ impl ControlClient {
         path: &str,
         body: Body<'_, T>,
     ) -> Result<Response, Problem> {
-        let request = self.client.request(method, format!("http://espejo{PREFIX}/{path}"));
+        let request = self.client.request(method, format!("{}{PREFIX}/{path}", self.base));
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request.header(WHO, by().who),
+        };
         let request = match body {
             Body::Nothing => request,
             Body::Json(json) => request.json(json),
             Body::Query(query) => request.query(query),
         };
-        let response = request.send().await.map_err(went_away)?;
+        let response = request.send().await.map_err(|error| self.unreachable(error))?;
         if response.status().is_success() { Ok(response) } else { Err(refused(response).await) }
+    }
+}
+
+impl ControlClient {
+    fn unreachable(&self, error: reqwest::Error) -> Problem {
+        if error.is_connect() {
+            let what = format!("no mirror answers at {}", self.base);
+            // the address stands in the sentence above
+            return Problem::new(Exit::Unreachable, "UNREACHABLE", what)
+                .why(error.without_url())
+                .hint("check --server, or ESPEJO_SERVER");
+        }
+        went_away(error)
     }
 }
 

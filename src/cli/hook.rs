@@ -9,7 +9,7 @@ use comfy_table::{Table, presets};
 use serde_json::json;
 
 use super::{
-    accounts::{by, secret_from},
+    accounts::secret_from,
     arguments::GlobalArguments,
     control::ControlClient,
     exit::Exit,
@@ -20,8 +20,7 @@ use super::{
 use crate::{
     control::{
         hooks::{
-            ByRequest, DeliveriesQuery, HookChangeRequest, HookInfo, HookRequest, HooksAnswer,
-            HooksQuery,
+            DeliveriesQuery, HookChangeRequest, HookInfo, HookRequest, HooksAnswer, HooksQuery,
         },
         messages::DoneAnswer,
     },
@@ -216,7 +215,6 @@ impl Hooks<'_> {
             target: arguments.target.clone(),
             endpoint: arguments.endpoint.clone(),
             secret: secret(&arguments.secret_file)?,
-            who: by().who,
         };
         let hook: HookInfo = self.client.post("hooks", &request).await?;
         self.told(&hook, "is called from now on. Try it: espejo hook test")
@@ -228,7 +226,6 @@ impl Hooks<'_> {
             endpoint: arguments.endpoint.clone(),
             secret: arguments.secret_file.as_deref().map(secret).transpose()?,
             pause: arguments.pause.clone(),
-            who: by().who,
         };
         let path = format!("hooks/{}/change", hook.id);
         let hook: HookInfo = self.client.post(&path, &request).await?;
@@ -242,7 +239,7 @@ impl Hooks<'_> {
     async fn remove(&self, arguments: &HookArgument) -> Outcome {
         let hook = self.find(&arguments.hook).await?;
         let path = format!("hooks/{}/remove", hook.id);
-        let hook: HookInfo = self.client.post(&path, &ByRequest { who: by().who }).await?;
+        let hook: HookInfo = self.client.post(&path, &json!({})).await?;
         if self.output.json {
             self.output.json(&json!({ "removed": hook }));
         } else {
@@ -263,7 +260,7 @@ impl Hooks<'_> {
     async fn test(&self, arguments: &HookArgument) -> Outcome {
         let hook = self.find(&arguments.hook).await?;
         let path = format!("hooks/{}/test", hook.id);
-        let tried: TestAnswer = self.client.post(&path, &ByRequest::default()).await?;
+        let tried: TestAnswer = self.client.post(&path, &json!({})).await?;
         let exit = if tried.delivered { Exit::Done } else { Exit::CheckFailed };
         if self.output.json {
             self.output.json(&json!({ "test": tried }));

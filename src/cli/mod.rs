@@ -21,6 +21,7 @@ mod man;
 mod missing;
 mod open;
 pub mod output;
+mod place;
 mod ports;
 pub mod problem;
 mod registry;
@@ -71,6 +72,11 @@ pub fn main() -> ExitCode {
 
 fn run(cli: &Cli, output: &Output, started: Instant) -> Outcome {
     let global = &cli.global;
+    if global.server.is_some() && cli.command.is_for_this_machine() {
+        return Err(Problem::usage("this command works on this machine only")
+            .why("--server, or ESPEJO_SERVER, names a mirror elsewhere")
+            .hint("leave it out"));
+    }
     match &cli.command {
         Command::Serve(arguments) => serve::run(arguments, global, output, started),
         Command::Sync(arguments) => sync::run(arguments, global, output),

@@ -3,12 +3,13 @@
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use serde_json::json;
-use store::scopes::{SELF, ScopeRow};
+use store::scopes::SELF;
 
 use super::{
-    arguments::GlobalArguments, exit::Exit, output::Output, problem::Outcome, registry::Rows,
+    arguments::GlobalArguments, exit::Exit, output::Output, place::Place, problem::Outcome,
 };
-use crate::registries::{Change, Done};
+use crate::operations::registries::{ChangeRegistries, ListRegistries, ShownScope};
+use crate::registries::Change;
 
 /// Commands of `scope`.
 #[derive(Debug, Subcommand)]
@@ -44,21 +45,21 @@ pub struct ScopeArgument {
 /// When it is refused, or the database cannot be used.
 pub fn run(command: &ScopeCommand, global: &GlobalArguments, output: &Output) -> Outcome {
     let config = global.settings()?;
-    let rows = Rows::open(&config)?;
+    let place = Place::open(&config)?;
     match command {
-        ScopeCommand::List => list(&rows, output),
+        ScopeCommand::List => list(&place, output),
         ScopeCommand::Add(arguments) => {
             let scope = with_at(&arguments.scope);
             let registry = arguments.registry.clone();
-            let done = rows.change(&config, Change::Bind { scope, registry, replace: true })?;
-            if let Done::Scope(row) = done {
+            let change = Change::Bind { scope, registry, replace: true };
+            if let Some(row) = place.run(ChangeRegistries { change })?.scope {
                 bound(&row, output);
             }
             Ok(Exit::Done)
         }
         ScopeCommand::Remove(arguments) => {
             let scope = with_at(&arguments.scope);
-            rows.change(&config, Change::Unbind { scope: scope.clone() })?;
+            place.run(ChangeRegistries { change: Change::Unbind { scope: scope.clone() } })?;
             if output.json {
                 output.json(&json!({ "removed": scope }));
             } else {
@@ -69,9 +70,9 @@ pub fn run(command: &ScopeCommand, global: &GlobalArguments, output: &Output) ->
     }
 }
 
-fn bound(row: &ScopeRow, output: &Output) {
+fn bound(row: &ShownScope, output: &Output) {
     if output.json {
-        output.json(&json!({ "scope": row.scope, "registry": row.registry }));
+        output.json(row);
     } else if row.registry == SELF {
         output.line(format_args!(
             "{} is private: no upstream is asked for it from now on",
@@ -86,11 +87,10 @@ fn with_at(scope: &str) -> String {
     format!("@{}", scope.trim_start_matches('@'))
 }
 
-fn list(rows: &Rows, output: &Output) -> Outcome {
-    let bound = rows.scopes()?;
+fn list(place: &Place, output: &Output) -> Outcome {
+    let bound = place.run(ListRegistries {})?.scopes;
     if output.json {
-        let one = |row: &ScopeRow| json!({ "scope": row.scope, "registry": row.registry });
-        output.json(&bound.iter().map(one).collect::<Vec<_>>());
+        output.json(&bound);
         return Ok(Exit::Done);
     }
     if bound.is_empty() {

@@ -4,26 +4,26 @@ use actors::clock::now_ms;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use npm::{PackageName, Sha512Digest};
-use serde_json::{Value, json};
+use serde_json::json;
 use store::TokenKind;
-use store::tokens::{self, TokenLimits, TokenRow};
+use store::tokens::TokenLimits;
 
 use super::{
-    accounts::{Tables, ago, by},
+    accounts::{link, user},
     arguments::GlobalArguments,
     exit::Exit,
     output::Output,
+    place::{Place, ago},
     problem::{Outcome, Problem},
 };
 use crate::{
-    accounts::{changes, key_of, ranges::parse_range},
+    accounts::{key_of, ranges::parse_range},
     admin_token::{self, ADMIN, Token, is_well_formed},
     config::{Config, value},
+    operations::accounts::{AddToken, ListTokens, RemoveToken, RenewAdminToken, ShownToken},
     views::account::iso,
 };
 
-/// Rows read at once.
-const PAGE: i64 = 1_000;
 /// Characters of a key that name a token at least.
 const SHORTEST_KEY: usize = 6;
 
@@ -96,19 +96,20 @@ pub struct LinkArguments {
 /// When it is refused, or the database cannot be used.
 pub fn run(command: &TokenCommand, global: &GlobalArguments, output: &Output) -> Outcome {
     let config = global.settings()?;
-    let tables = Tables::open(&config)?;
+    let place = Place::open(&config)?;
     match command {
-        TokenCommand::List(arguments) => list(&tables, arguments, output),
+        TokenCommand::List(arguments) => list(&place, arguments, output),
         TokenCommand::Create(arguments) => {
             let bare = CreateArguments { user: ADMIN.to_owned(), ..CreateArguments::default() };
-            if *arguments == bare {
-                return renew_admin_token(&config, &tables, output);
+            // the file is on the machine of the data folder
+            if *arguments == bare && config.remote.is_none() {
+                return renew_admin_token(&config, &place, output);
             }
-            create(&tables, arguments, output)
+            create(&place, arguments, output)
         }
-        TokenCommand::Revoke(arguments) => revoke(&tables, &arguments.token, output),
+        TokenCommand::Revoke(arguments) => revoke(&place, &arguments.token, output),
         TokenCommand::Link(arguments) => {
-            let link = tables.link(&config, &arguments.user)?;
+            let link = link(&place, &config, &arguments.user)?;
             if output.json {
                 output.json(&json!({ "user": arguments.user, "link": link }));
             } else {
@@ -121,17 +122,14 @@ pub fn run(command: &TokenCommand, global: &GlobalArguments, output: &Output) ->
     }
 }
 
-fn list(tables: &Tables, arguments: &ListArguments, output: &Output) -> Outcome {
-    let found = match &arguments.user {
-        Some(user) => {
-            let user = tables.user(user)?.name;
-            tables.read(|rows| tokens::of_user(rows, &user))?
-        }
-        None => all(tables)?,
+fn list(place: &Place, arguments: &ListArguments, output: &Output) -> Outcome {
+    let of = match &arguments.user {
+        Some(name) => Some(user(place, name)?.name),
+        None => None,
     };
+    let found: Vec<ShownToken> = place.run(ListTokens { user: of })?;
     if output.json {
-        let tokens: Vec<Value> = found.iter().map(describe).collect();
-        output.json(&json!({ "tokens": tokens }));
+        output.json(&json!({ "tokens": found }));
         return Ok(Exit::Done);
     }
     if found.is_empty() {
@@ -143,7 +141,7 @@ fn list(tables: &Tables, arguments: &ListArguments, output: &Output) -> Outcome 
     table.set_header(["TOKEN", "KEY", "USER", "MAY", "USED", "ENDS", "ABOUT"]);
     for token in &found {
         table.add_row([
-            token.mark.as_str(),
+            token.token.as_str(),
             &short_key(token),
             &token.user,
             &rights(&token.limits),
@@ -156,34 +154,8 @@ fn list(tables: &Tables, arguments: &ListArguments, output: &Output) -> Outcome 
     Ok(Exit::Done)
 }
 
-/// Every token, oldest first.
-fn all(tables: &Tables) -> Result<Vec<TokenRow>, Problem> {
-    let mut found: Vec<TokenRow> = Vec::new();
-    loop {
-        let after = found.last().map(|row| row.key);
-        let page = tables.read(|rows| tokens::list(rows, after.as_ref(), PAGE))?;
-        let is_last = i64::try_from(page.len()).is_ok_and(|count| count < PAGE);
-        found.extend(page);
-        if is_last {
-            found.sort_by_key(|row| (row.created_at_ms, row.key));
-            return Ok(found);
-        }
-    }
-}
-
-fn describe(token: &TokenRow) -> Value {
-    json!({
-        "token": token.mark,
-        "key": token.key.to_hex(),
-        "user": token.user,
-        "createdAtMs": token.created_at_ms,
-        "lastUsedAtMs": token.last_used_at_ms,
-        "limits": token.limits,
-    })
-}
-
-fn short_key(token: &TokenRow) -> String {
-    token.key.to_hex().chars().take(12).collect()
+fn short_key(token: &ShownToken) -> String {
+    token.key.chars().take(12).collect()
 }
 
 fn rights(limits: &TokenLimits) -> String {
@@ -237,19 +209,18 @@ fn limits(arguments: &CreateArguments) -> Result<TokenLimits, Problem> {
     })
 }
 
-fn create(tables: &Tables, arguments: &CreateArguments, output: &Output) -> Outcome {
+fn create(place: &Place, arguments: &CreateArguments, output: &Output) -> Outcome {
     let limits = limits(arguments)?;
-    let user = tables.user(&arguments.user)?.name;
+    let user = user(place, &arguments.user)?.name;
     let token = Token::generate().map_err(|error| Problem::failed(error.to_string()))?;
-    let (new, by) = (token.row(&user, limits), by());
-    let made = tables.write(|rows| changes::add_token(rows, &new, &by))?;
+    let made = place.run(operation(&token, &user, limits.clone()))?;
     let Some(made) = made else {
-        let name = new.limits.name.unwrap_or_default();
+        let name = limits.name.unwrap_or_default();
         return Err(Problem::failed(format!("{user} has a token named {name}"))
             .hint(format!("espejo token list {user}")));
     };
     if output.json {
-        output.json(&json!({ "token": token.text(), "key": made.key.to_hex(), "user": user }));
+        output.json(&json!({ "token": token.text(), "key": made.key, "user": user }));
         return Ok(Exit::Done);
     }
     let may = if made.limits.readonly { ", read only" } else { "" };
@@ -260,10 +231,15 @@ fn create(tables: &Tables, arguments: &CreateArguments, output: &Output) -> Outc
     Ok(Exit::Done)
 }
 
+fn operation(token: &Token, user: &str, limits: TokenLimits) -> AddToken {
+    let row = token.row(user, limits);
+    AddToken { user: row.user, key: row.key.to_hex(), mark: row.mark, limits: row.limits }
+}
+
 /// The bootstrap token: the row first, so that a file that is there always opens the door.
-fn renew_admin_token(config: &Config, tables: &Tables, output: &Output) -> Outcome {
+fn renew_admin_token(config: &Config, place: &Place, output: &Output) -> Outcome {
     let token = Token::generate().map_err(|error| Problem::failed(error.to_string()))?;
-    tables.write(|rows| admin_token::store(rows, &token))?;
+    place.run(RenewAdminToken { key: token.key().to_hex(), mark: token.mark() })?;
     let folder = &config.storage.path;
     let path = admin_token::path(folder);
     admin_token::write_file(folder, &token)
@@ -280,19 +256,13 @@ fn renew_admin_token(config: &Config, tables: &Tables, output: &Output) -> Outco
     Ok(Exit::Done)
 }
 
-fn revoke(tables: &Tables, named: &str, output: &Output) -> Outcome {
-    let key = find(tables, named)?;
-    let by = by();
-    let before = tables.write(|rows| {
-        let row = tokens::find(rows, &key)?;
-        changes::remove_token(rows, &key, &by)?;
-        Ok(row)
-    })?;
-    let Some(token) = before else { return Err(unknown()) };
+fn revoke(place: &Place, named: &str, output: &Output) -> Outcome {
+    let key = find(place, named)?;
+    let Some(token) = place.run(RemoveToken { key })? else { return Err(unknown()) };
     if output.json {
-        output.json(&json!({ "revoked": token.key.to_hex(), "user": token.user }));
+        output.json(&json!({ "revoked": token.key, "user": token.user }));
     } else {
-        output.line(format_args!("{} of {} has ended.", token.mark, token.user));
+        output.line(format_args!("{} of {} has ended.", token.token, token.user));
     }
     Ok(Exit::Done)
 }
@@ -303,23 +273,22 @@ fn unknown() -> Problem {
 }
 
 /// The key of the token that is meant.
-fn find(tables: &Tables, named: &str) -> Result<Sha512Digest, Problem> {
-    if let Ok(key) = Sha512Digest::from_hex(named) {
-        return Ok(key);
+fn find(place: &Place, named: &str) -> Result<String, Problem> {
+    if Sha512Digest::from_hex(named).is_ok() {
+        return Ok(named.to_lowercase());
     }
     if is_well_formed(named) {
-        return Ok(key_of(named));
+        return Ok(key_of(named).to_hex());
     }
     if named.len() < SHORTEST_KEY {
         return Err(Problem::usage(format!("`{named}` is too short to name a token"))
             .hint("the KEY column of: espejo token list"));
     }
-    let fits = |row: &TokenRow| row.mark == named || row.key.to_hex().starts_with(named);
-    let mut found = all(tables)?;
-    found.retain(fits);
+    let mut found = place.run(ListTokens { user: None })?;
+    found.retain(|token| token.token == named || token.key.starts_with(named));
     match found.as_slice() {
         [] => Err(unknown()),
-        [one] => Ok(one.key),
+        [one] => Ok(one.key.clone()),
         more => Err(Problem::usage(format!("{} tokens fit `{named}`", more.len()))
             .hint("more characters of the KEY column of: espejo token list")),
     }

@@ -4,24 +4,23 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
-use serde_json::{Value, json};
-use store::tokens;
-use store::users::{self, NewUser, PasswordHash, UserChange, UserRow};
+use serde_json::json;
 
 use super::{
-    accounts::{Tables, ago, by, no_user, password_from},
+    accounts::{link, no_user, password_from, user},
     arguments::GlobalArguments,
     exit::Exit,
     output::Output,
+    place::{Place, ago},
     problem::{Outcome, Problem},
 };
 use crate::{
     accounts::{
-        changes,
         names::{check_name, is_email},
         passwords::hash_blocking,
     },
     config::Config,
+    operations::accounts::{AddUser, ChangeUser, ListUsers, ShownUser},
 };
 
 /// Commands of `user`.
@@ -95,46 +94,46 @@ pub struct SwitchArguments {
 /// When it is refused, or the database cannot be used.
 pub fn run(command: &UserCommand, global: &GlobalArguments, output: &Output) -> Outcome {
     let config = global.settings()?;
-    let tables = Tables::open(&config)?;
+    let place = Place::open(&config)?;
     match command {
-        UserCommand::List(arguments) => list(&config, &tables, arguments, output),
-        UserCommand::Add(arguments) => add(&config, &tables, arguments, output),
-        UserCommand::Passwd(arguments) => passwd(&config, &tables, arguments, output),
+        UserCommand::List(arguments) => list(&place, arguments, output),
+        UserCommand::Add(arguments) => add(&config, &place, arguments, output),
+        UserCommand::Passwd(arguments) => passwd(&config, &place, arguments, output),
         UserCommand::Admin(arguments) => {
             let admin = !arguments.undo;
-            let change = UserChange { admin: Some(admin), ..UserChange::default() };
+            let change = ChangeUser { admin: Some(admin), ..nothing_of(&arguments.name) };
             let state = if admin { "is an admin now" } else { "is no admin any more" };
-            switch(&tables, &arguments.name, &change, state, output)
+            switch(&place, change, state, output)
         }
         UserCommand::Disable(arguments) => {
             let disabled = !arguments.undo;
-            let change = UserChange { disabled: Some(disabled), ..UserChange::default() };
+            let change = ChangeUser { disabled: Some(disabled), ..nothing_of(&arguments.name) };
             let state = if disabled {
                 "is locked; password and tokens open nothing"
             } else {
                 "is open again"
             };
-            switch(&tables, &arguments.name, &change, state, output)
+            switch(&place, change, state, output)
         }
     }
 }
 
-fn describe(config: &Config, user: &UserRow) -> Value {
-    json!({
-        "name": user.name,
-        "admin": user.admin || config.admins.contains(&user.name),
-        "disabled": user.disabled,
-        "email": user.email,
-        "hasPassword": user.password.is_some(),
-        "createdAtMs": user.created_at_ms,
-    })
+/// A change that changes nothing yet.
+fn nothing_of(name: &str) -> ChangeUser {
+    ChangeUser {
+        name: name.to_owned(),
+        admin: None,
+        disabled: None,
+        password_hash: None,
+        end_tokens: false,
+    }
 }
 
-fn list(config: &Config, tables: &Tables, arguments: &ListArguments, output: &Output) -> Outcome {
-    let found = tables.read(|rows| users::list(rows, &arguments.after, arguments.limit))?;
+fn list(place: &Place, arguments: &ListArguments, output: &Output) -> Outcome {
+    let (after, limit) = (arguments.after.clone(), arguments.limit);
+    let found: Vec<ShownUser> = place.run(ListUsers { after, limit })?;
     if output.json {
-        let users: Vec<Value> = found.iter().map(|user| describe(config, user)).collect();
-        output.json(&json!({ "users": users }));
+        output.json(&json!({ "users": found }));
         return Ok(Exit::Done);
     }
     if found.is_empty() {
@@ -145,12 +144,11 @@ fn list(config: &Config, tables: &Tables, arguments: &ListArguments, output: &Ou
     table.load_style(presets::NOTHING);
     table.set_header(["NAME", "RIGHT", "STATE", "PASSWORD", "AGE", "E-MAIL"]);
     for user in &found {
-        let admin = user.admin || config.admins.contains(&user.name);
         table.add_row([
             user.name.as_str(),
-            if admin { "admin" } else { "user" },
+            if user.admin { "admin" } else { "user" },
             if user.disabled { "locked" } else { "open" },
-            if user.password.is_some() { "set" } else { "none" },
+            if user.has_password { "set" } else { "none" },
             &ago(user.created_at_ms),
             user.email.as_deref().unwrap_or("-"),
         ]);
@@ -159,13 +157,13 @@ fn list(config: &Config, tables: &Tables, arguments: &ListArguments, output: &Ou
     Ok(Exit::Done)
 }
 
-fn hashed(config: &Config, file: Option<&PathBuf>) -> Result<Option<PasswordHash>, Problem> {
+fn hashed(config: &Config, file: Option<&PathBuf>) -> Result<Option<String>, Problem> {
     let Some(file) = file else { return Ok(None) };
     let hash = hash_blocking(&password_from(file)?, config.security.password_cost);
-    hash.map(Some).map_err(|error| Problem::failed(error.to_string()))
+    hash.map(|hash| Some(hash.0)).map_err(|error| Problem::failed(error.to_string()))
 }
 
-fn add(config: &Config, tables: &Tables, arguments: &AddArguments, output: &Output) -> Outcome {
+fn add(config: &Config, place: &Place, arguments: &AddArguments, output: &Output) -> Outcome {
     let name = &arguments.name;
     check_name(name).map_err(|rule| {
         Problem::usage(format!("a user cannot be called `{name}`")).why(format!("a name {rule}"))
@@ -173,48 +171,30 @@ fn add(config: &Config, tables: &Tables, arguments: &AddArguments, output: &Outp
     if let Some(email) = arguments.email.as_ref().filter(|email| !is_email(email)) {
         return Err(Problem::usage(format!("`{email}` is no e-mail address")));
     }
-    let new = NewUser {
+    let new = AddUser {
         name: name.clone(),
         admin: arguments.admin,
         email: arguments.email.clone(),
-        password: hashed(config, arguments.password_file.as_ref())?,
+        password_hash: hashed(config, arguments.password_file.as_ref())?,
     };
-    let by = by();
-    if tables.write(|rows| changes::add_user(rows, &new, &by))?.is_none() {
+    let has_password = new.password_hash.is_some();
+    if place.run(new)?.is_none() {
         return Err(Problem::failed(format!("there is a user {name} already"))
             .hint(format!("espejo user passwd {name}")));
     }
-    let link = match &new.password {
-        Some(_) => None,
-        None => Some(tables.link(config, name)?),
-    };
+    let link = if has_password { None } else { Some(link(place, config, name)?) };
     let right = if arguments.admin { " (admin)" } else { "" };
     say_link(&format!("Created user {name}{right}."), name, link, output);
     Ok(Exit::Done)
 }
 
-fn passwd(
-    config: &Config,
-    tables: &Tables,
-    arguments: &PasswdArguments,
-    output: &Output,
-) -> Outcome {
-    let name = tables.user(&arguments.name)?.name;
-    let (hash, by) = (hashed(config, arguments.password_file.as_ref())?, by());
-    let set = hash.is_some();
-    tables.write(|rows| {
-        if hash.is_some() {
-            let change = UserChange { password: hash, ..UserChange::default() };
-            changes::change_user(rows, &name, &change, &by)?;
-        }
-        if arguments.end_tokens {
-            for token in tokens::of_user(rows, &name)? {
-                changes::remove_token(rows, &token.key, &by)?;
-            }
-        }
-        Ok(())
-    })?;
-    let link = if set { None } else { Some(tables.link(config, &name)?) };
+fn passwd(config: &Config, place: &Place, arguments: &PasswdArguments, output: &Output) -> Outcome {
+    let name = user(place, &arguments.name)?.name;
+    let password_hash = hashed(config, arguments.password_file.as_ref())?;
+    let set = password_hash.is_some();
+    let end_tokens = arguments.end_tokens;
+    place.run(ChangeUser { password_hash, end_tokens, ..nothing_of(&name) })?;
+    let link = if set { None } else { Some(link(place, config, &name)?) };
     let done = match (set, arguments.end_tokens) {
         (true, true) => "Password set, all tokens ended.",
         (true, false) => "Password set; tokens still work.",
@@ -238,16 +218,9 @@ fn say_link(done: &str, name: &str, link: Option<String>, output: &Output) {
     }
 }
 
-fn switch(
-    tables: &Tables,
-    name: &str,
-    change: &UserChange,
-    state: &str,
-    output: &Output,
-) -> Outcome {
-    let by = by();
-    let user = tables.write(|rows| changes::change_user(rows, name, change, &by))?;
-    let user = user.ok_or_else(|| no_user(name))?;
+fn switch(place: &Place, change: ChangeUser, state: &str, output: &Output) -> Outcome {
+    let name = change.name.clone();
+    let user = place.run(change)?.ok_or_else(|| no_user(&name))?;
     if output.json {
         output.json(&json!({ "user": name, "admin": user.admin, "disabled": user.disabled }));
     } else {

@@ -11,6 +11,8 @@ use super::{
 pub const OTHER_VARIABLES: &[(&str, &str)] = &[
     ("ESPEJO_CONFIG", "the configuration file, like --config"),
     ("ESPEJO_UPSTREAM", "short for ESPEJO_UPSTREAM__URL"),
+    ("ESPEJO_SERVER", "the server that commands speak to, like --server"),
+    ("ESPEJO_TOKEN", "an admin's token for it, like --token"),
 ];
 
 /// The setting that `ESPEJO_UPSTREAM` is short for.

@@ -18,7 +18,8 @@ use url::Url;
 pub use self::{
     setting::{Kind, SETTINGS, Setting},
     typed::{
-        Config, LimitsConfig, LogConfig, ServerConfig, StorageConfig, SyncConfig, UpstreamConfig,
+        Config, LimitsConfig, LogConfig, Remote, ServerConfig, StorageConfig, SyncConfig,
+        UpstreamConfig,
     },
     value::{Value, ValueError},
 };

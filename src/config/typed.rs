@@ -194,10 +194,30 @@ pub struct Config {
     pub server: ServerConfig,
     /// `log.*`.
     pub log: LogConfig,
+    /// The server that commands speak to instead of that of the data folder; no setting, but
+    /// given with the command.
+    pub remote: Option<Remote>,
     /// The file that was read.
     pub file: Option<PathBuf>,
     /// Every setting with its source, in the order of the table.
     pub rows: Vec<Row>,
+}
+
+/// A server elsewhere, and what opens it.
+#[derive(Clone)]
+pub struct Remote {
+    /// How it is reached.
+    pub url: Url,
+    /// An admin's token.
+    pub token: Option<String>,
+    /// File of further certificate authorities.
+    pub ca: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for Remote {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Remote({})", self.url)
+    }
 }
 
 impl Config {
@@ -290,6 +310,7 @@ impl Config {
                 level: read.text("log.level"),
                 access: read.text("log.access"),
             },
+            remote: None,
             file: file.map(Path::to_owned),
             rows: Vec::new(),
         };

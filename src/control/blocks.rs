@@ -2,12 +2,12 @@
 
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Json, Payload, Query};
-use store::audit::By;
 use store::blocks;
 use store::{AnyConnection, StoreError};
 
 use super::body::json;
 use super::messages::{BlockAnswer, BlockRequest, BlocksAnswer, BlocksQuery, DoneAnswer};
+use super::operator::operator;
 use crate::app::App;
 use crate::blocked::BlockTarget;
 use crate::error::ApiError;
@@ -43,7 +43,7 @@ pub async fn add_block(
     if asked.reason.trim().is_empty() {
         return Err(ApiError::Invalid("reason: must not be empty".to_owned()));
     }
-    let by = By::terminal(&asked.who);
+    let by = operator(&app, &request);
     app.engine.block(&target.name, &target.version, asked.reason.trim(), by).await?;
     Ok(Json(DoneAnswer { ok: true }))
 }
@@ -59,7 +59,7 @@ pub async fn remove_block(
 ) -> Result<Json<DoneAnswer>, ApiError> {
     let asked: BlockRequest = json(&request, payload).await?;
     let target: BlockTarget = asked.target.parse()?;
-    let by = By::terminal(&asked.who);
+    let by = operator(&app, &request);
     Ok(Json(DoneAnswer { ok: app.engine.unblock(&target.name, &target.version, by).await? }))
 }
 

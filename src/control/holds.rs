@@ -3,12 +3,12 @@
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Json, Payload, Query};
 use actors::SyncPolicy;
-use store::audit::By;
 use store::blocks::WHOLE_PACKAGE;
 use store::{AnyConnection, StoreError, releases, versions};
 
 use super::body::json;
 use super::messages::{BlockRequest, DoneAnswer, HeldAnswer, HoldsAnswer, HoldsQuery};
+use super::operator::operator;
 use crate::app::App;
 use crate::blocked::BlockTarget;
 use crate::error::ApiError;
@@ -46,7 +46,7 @@ pub async fn release(
     if target.version == WHOLE_PACKAGE {
         return Err(ApiError::Invalid("a release names one version: NAME@VERSION".to_owned()));
     }
-    let by = By::terminal(&asked.who);
+    let by = operator(&app, &request);
     Ok(Json(DoneAnswer { ok: app.engine.release(&target.name, &target.version, by).await? }))
 }
 

@@ -4,7 +4,6 @@ use actix_web::HttpRequest;
 use actix_web::web::{Data, Json, Path, Payload, Query};
 use npm::HookKind;
 use serde::{Deserialize, Serialize};
-use store::audit::By;
 use store::hooks::history;
 use store::hooks::outbox::DeliveryId;
 use store::hooks::{self, HookRow, HookSecret, Made, NewHook};
@@ -12,6 +11,7 @@ use store::{AnyConnection, users};
 
 use super::body::json;
 use super::messages::DoneAnswer;
+use super::operator::operator;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::extract::fields::invalid;
@@ -109,8 +109,6 @@ pub struct HookRequest {
     pub endpoint: String,
     /// What they are signed with.
     pub secret: String,
-    /// Who asks, for the audit log.
-    pub who: String,
 }
 
 /// Body of `POST hooks/{id}/change`; what is left out stays, and the hook is resumed unless it is to
@@ -124,16 +122,6 @@ pub struct HookChangeRequest {
     pub secret: Option<String>,
     /// Why nothing is to be delivered.
     pub pause: Option<String>,
-    /// Who asks, for the audit log.
-    pub who: String,
-}
-
-/// Body of requests that say only who asks.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ByRequest {
-    /// For the audit log.
-    pub who: String,
 }
 
 /// Query of `GET hooks/{id}/deliveries`.
@@ -191,7 +179,7 @@ pub async fn add_hook(
     if found.is_none() {
         return Err(ApiError::not_found(format!("user {}", new.owner)));
     }
-    let (limit, by) = (app.settings.hooks_per_user, By::terminal(&asked.who));
+    let (limit, by) = (app.settings.hooks_per_user, operator(&app, &request));
     match app.engine.create_hook(new, limit, by).await? {
         Made::Hook(hook) => Ok(Json((*hook).into())),
         Made::TooMany => Err(ApiError::Forbidden("hooks limit exceeded".to_owned())),
@@ -211,7 +199,7 @@ pub async fn change_hook(
 ) -> Result<Json<HookInfo>, ApiError> {
     let asked: HookChangeRequest = json(&request, payload).await?;
     let hook = find(&app, &id).await?;
-    let by = By::terminal(&asked.who);
+    let by = operator(&app, &request);
     let changed = match asked.pause {
         Some(reason) if reason.trim().is_empty() => {
             return Err(invalid("pause", "must say why"));
@@ -238,10 +226,8 @@ pub async fn remove_hook(
     app: Data<App>,
     id: Path<String>,
     request: HttpRequest,
-    payload: Payload,
 ) -> Result<Json<HookInfo>, ApiError> {
-    let asked: ByRequest = json(&request, payload).await?;
-    let gone = app.engine.remove_hook(&id, By::terminal(&asked.who)).await?;
+    let gone = app.engine.remove_hook(&id, operator(&app, &request)).await?;
     gone.map(|row| Json(row.into())).ok_or_else(|| not_there(&id))
 }
 

@@ -16,6 +16,9 @@ use store::{TaskFailure, TaskId, TaskState};
 /// Path under which the control socket answers.
 pub const PREFIX: &str = "/-/espejo/v1";
 
+/// The same below `/-`, where the registry's own port has it for admins.
+pub const BELOW_DASH: &str = "/espejo/v1";
+
 /// `GET status`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StatusAnswer {
@@ -214,9 +217,6 @@ pub struct BlockRequest {
     /// Why; clients are told.
     #[serde(default)]
     pub reason: String,
-    /// Who asks, for the audit log.
-    #[serde(default)]
-    pub who: String,
 }
 
 /// Query of `GET holds`.

@@ -1,9 +1,11 @@
-//! The owner-only API on the control socket: what the command line asks a running server.
+//! The API that the command line speaks to a running server: on the control socket, and for admins
+//! on the registry's own port.
 //!
-//! Whoever may open the socket owns the data folder, so nothing here asks for a token. The
-//! socket is made anew at each start and removed when the server stops.
+//! Whoever may open the socket owns the data folder, so nothing there asks for a token. The
+//! socket is made anew at each start and removed when the server stops. From afar every request
+//! needs an admin's token ([`operator`]); what names a path of the server's machine, or ends the
+//! server, is on the socket only.
 
-pub mod accounts;
 pub mod answers;
 pub mod blocks;
 pub mod body;
@@ -12,7 +14,9 @@ pub mod holds;
 pub mod hooks;
 pub mod messages;
 pub mod missing;
+pub mod operate;
 pub mod operations;
+pub mod operator;
 pub mod registries;
 pub mod socket;
 pub mod status;

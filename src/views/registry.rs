@@ -1,6 +1,6 @@
 //! Registries, scopes and rows of the audit log on the wire.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::audit::AuditRow;
 use store::feeds::FeedRow;
@@ -110,7 +110,7 @@ impl Scope {
 }
 
 /// A change that somebody made.
-#[derive(Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Audited {
     /// UUIDv7.

@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 use npm::Sha512Digest;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::dialect::{self, RowsStatement, Value};
 use crate::schema::{tokens, users};
@@ -23,7 +23,7 @@ pub struct NewToken {
 }
 
 /// What a token may do; the default is everything that its user may.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct TokenLimits {
     /// Where it came from.
     pub kind: TokenKind,

@@ -14,6 +14,7 @@
 mod access;
 mod accounts;
 mod advisories;
+mod afar;
 mod chain;
 mod changes;
 mod cli;

@@ -1,7 +1,6 @@
 //! `espejo registry`: the upstream registries, with and without a running server.
 //!
-//! Rows are written to the database; a running server is told to read them again, so changes
-//! take effect at once. Tokens go in and never come out.
+//! Tokens go in and never come out.
 
 mod test;
 
@@ -14,27 +13,24 @@ use actors::{
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
-use store::{
-    Store, feeds,
-    registries::{self, DEFAULT, RegistryRow},
-    scopes::{self, ScopeRow},
-};
+use store::registries::DEFAULT;
 
 use super::{
-    accounts::by,
     arguments::GlobalArguments,
-    control::ControlClient,
     exit::Exit,
-    open::{DataFolder, open_rows},
     output::Output,
+    place::Place,
     problem::{Outcome, Problem},
     runtime, status, upstream,
 };
 use crate::{
     config::{Config, value, without_credentials},
-    control::messages::{DoneAnswer, StatusAnswer},
+    control::messages::StatusAnswer,
     discovery,
-    registries::{self as registry, Change, Done, KINDS, Refused, Rules, apply},
+    operations::registries::{
+        AllRegistries, ChangeRegistries, ListRegistries, ShownRegistry, ShownScope,
+    },
+    registries::{self as registry, Change, KINDS},
 };
 
 /// Commands of `registry`.
@@ -129,25 +125,26 @@ pub fn run(command: &RegistryCommand, global: &GlobalArguments, output: &Output)
     if let RegistryCommand::Test(arguments) = command {
         return test::run(&config, arguments, output);
     }
-    let rows = Rows::open(&config)?;
+    let place = Place::open(&config)?;
     match command {
-        RegistryCommand::List => list(&config, &rows, output),
+        RegistryCommand::List => list(&config, &place, output),
         RegistryCommand::Add(arguments) => {
             let host = Some(arguments.url.as_str());
-            let traits = arguments.traits.read(&rows, &arguments.name, host)?;
+            let traits = arguments.traits.read(&place, &arguments.name, host)?;
             let (name, host) = (arguments.name.clone(), arguments.url.clone());
-            let done = rows.change(&config, Change::Add { name, host, traits })?;
-            said(&done, "Added", output)
+            let done = change(&place, Change::Add { name, host, traits })?;
+            said(done.as_ref(), "Added", output)
         }
         RegistryCommand::Set(arguments) => {
-            let traits = arguments.traits.read(&rows, &arguments.name, arguments.url.as_deref())?;
+            let traits =
+                arguments.traits.read(&place, &arguments.name, arguments.url.as_deref())?;
             let (name, host) = (arguments.name.clone(), arguments.url.clone());
-            let done = rows.change(&config, Change::Set { name, host, traits })?;
-            said(&done, "Changed", output)
+            let done = change(&place, Change::Set { name, host, traits })?;
+            said(done.as_ref(), "Changed", output)
         }
         RegistryCommand::Remove(arguments) => {
             let name = arguments.name.clone();
-            rows.change(&config, Change::Remove { name, with_scopes: false })?;
+            change(&place, Change::Remove { name, with_scopes: false })?;
             if output.json {
                 output.json(&json!({ "removed": arguments.name }));
             } else {
@@ -157,95 +154,41 @@ pub fn run(command: &RegistryCommand, global: &GlobalArguments, output: &Output)
         }
         RegistryCommand::Pause(arguments) => {
             let name = arguments.name.clone();
-            let done = rows.change(&config, Change::Pause { name })?;
-            said(&done, "Paused the feed of", output)
+            let done = change(&place, Change::Pause { name })?;
+            said(done.as_ref(), "Paused the feed of", output)
         }
         RegistryCommand::Resume(arguments) => {
             let change = Change::Resume { name: arguments.name.clone(), since: arguments.since };
-            let done = rows.change(&config, change)?;
-            said(&done, "Resumed the feed of", output)
+            let done = self::change(&place, change)?;
+            said(done.as_ref(), "Resumed the feed of", output)
         }
         RegistryCommand::Test(_) => Ok(Exit::Done), // above
     }
 }
 
-fn said(done: &Done, what: &str, output: &Output) -> Outcome {
-    if let Done::Registry(row) = done {
+/// Makes a change; answers with the registry as it is then.
+fn change(place: &Place, change: Change) -> Result<Option<ShownRegistry>, Problem> {
+    Ok(place.run(ChangeRegistries { change })?.registry)
+}
+
+fn said(done: Option<&ShownRegistry>, what: &str, output: &Output) -> Outcome {
+    if let Some(row) = done {
         if output.json {
-            output.json(&describe(row, &[], None, None));
+            output.json(&describe(row, &[], None));
         } else {
-            let host = without_credentials(&row.host);
-            let host = if host.is_empty() { host } else { format!(": {host}") };
+            let host = &row.host;
+            let host = if host.is_empty() { String::new() } else { format!(": {host}") };
             output.line(format_args!("{what} registry {}{host}", row.name));
         }
     }
     Ok(Exit::Done)
 }
 
-/// The tables, beside a running server or under the folder lock.
-pub(super) struct Rows {
-    store: Store,
-    _folder: Option<DataFolder>,
-}
-
-impl Rows {
-    /// Opens them; makes a database where there is none.
-    ///
-    /// # Errors
-    /// When it cannot be opened.
-    pub(super) fn open(config: &Config) -> Result<Self, Problem> {
-        if let Some(store) = open_rows(config)? {
-            return Ok(Self { store, _folder: None });
-        }
-        let folder = DataFolder::lock(config)?;
-        Ok(Self { store: folder.open_store(config)?, _folder: Some(folder) })
-    }
-
-    fn find(&self, name: &str) -> Result<Option<RegistryRow>, Problem> {
-        Ok(self.store.read_blocking(|rows| registries::find_by_name_or_id(rows, name))?)
-    }
-
-    /// Every bound scope.
-    pub(super) fn scopes(&self) -> Result<Vec<ScopeRow>, Problem> {
-        Ok(self.store.read_blocking(scopes::list)?)
-    }
-
-    /// Makes a change and has a running server read again.
-    pub(super) fn change(&self, config: &Config, change: Change) -> Result<Done, Problem> {
-        let (rules, by) = (Rules::of(config), by());
-        change.check(&rules).map_err(refused)?;
-        let mut writer = self.store.writer_blocking()?;
-        let done = writer.write_blocking(move |rows| apply(rows, &rules, &by, &change))?;
-        let done = done.map_err(refused)?;
-        if let Some(client) = ControlClient::connect(config)? {
-            let nothing = json!({});
-            let told = client.post::<_, DoneAnswer>("registries/reload", &nothing);
-            runtime::small()?.block_on(told)?;
-        }
-        Ok(done)
-    }
-}
-
-/// How a refusal looks at the terminal.
-fn refused(refused: Refused) -> Problem {
-    let text = refused.to_string();
-    match refused {
-        Refused::NoRegistry(name) => Problem::new(Exit::NotFound, "NOT_FOUND", text)
-            .hint(format!("espejo registry list, or: espejo registry add {name} --url URL")),
-        Refused::NoScope(_) => {
-            Problem::new(Exit::NotFound, "NOT_FOUND", text).hint("espejo scope list")
-        }
-        Refused::InUse { .. } | Refused::NotNow(_) => Problem::failed(text),
-        Refused::Exists(_) => Problem::usage(text).hint("espejo registry set NAME --url URL"),
-        Refused::Invalid(_) => Problem::usage(text).hint("espejo registry --help"),
-    }
-}
-
 impl Traits {
     /// What the flags say, with the token out of its file.
     fn read(
         &self,
-        rows: &Rows,
+        place: &Place,
         name: &str,
         url: Option<&str>,
     ) -> Result<registry::Traits, Problem> {
@@ -256,7 +199,7 @@ impl Traits {
                 })?;
                 Some(token.trim().to_owned())
             }
-            None if self.token_from_npmrc => Some(npm_token(rows, name, url)?),
+            None if self.token_from_npmrc => Some(npm_token(place, name, url)?),
             None => None,
         };
         Ok(registry::Traits {
@@ -270,8 +213,10 @@ impl Traits {
 }
 
 /// The token that npm itself would send to the registry.
-fn npm_token(rows: &Rows, name: &str, url: Option<&str>) -> Result<String, Problem> {
-    let stored = rows.find(name)?.map(|row| row.host);
+fn npm_token(place: &Place, name: &str, url: Option<&str>) -> Result<String, Problem> {
+    let known = place.run(ListRegistries {})?.registries;
+    let known = known.into_iter().find(|row| row.name == name || row.id == name);
+    let stored = known.map(|row| row.host).filter(|host| !host.is_empty());
     let address = url.map(str::to_owned).or(stored).unwrap_or_default();
     let url = value::parse_address(&address)
         .map_err(|error| Problem::usage(format!("--token-from-npmrc: {error}")))?;
@@ -283,23 +228,18 @@ fn npm_token(rows: &Rows, name: &str, url: Option<&str>) -> Result<String, Probl
     })
 }
 
-fn list(config: &Config, rows: &Rows, output: &Output) -> Outcome {
-    let engine = running(config)?;
-    let bound = rows.scopes()?;
-    let mut all = rows.store.read_blocking(registries::list)?;
-    let paused = rows.store.read_blocking(feeds::list)?;
-    if !all.iter().any(|row| row.name == DEFAULT) {
-        let host = config.upstream.url.as_ref().map_or("", |url| url.as_str());
-        all.insert(0, RegistryRow::new(DEFAULT, host, "", 0));
+fn list(config: &Config, place: &Place, output: &Output) -> Outcome {
+    let engine = running(place)?;
+    let AllRegistries { registries: mut all, scopes: bound } = place.run(ListRegistries {})?;
+    let configured = config.upstream.url.as_ref().filter(|_| config.remote.is_none());
+    for row in all.iter_mut().filter(|row| row.name == DEFAULT && row.host.is_empty()) {
+        row.host = configured.map_or_else(String::new, |url| without_credentials(url.as_str()));
     }
     let syncs = engine.iter().flat_map(|engine| &engine.syncs);
     let syncs: HashMap<_, _> = syncs.map(|sync| (sync.registry.as_str(), sync)).collect();
-    let feed_of = |name: &str| paused.iter().find(|feed| feed.registry == name);
     if output.json {
-        let one = |row: &RegistryRow| {
-            let sync = syncs.get(row.name.as_str()).copied();
-            describe(row, &bound, sync, feed_of(&row.name))
-        };
+        let one =
+            |row: &ShownRegistry| describe(row, &bound, syncs.get(row.name.as_str()).copied());
         output.json(&all.iter().map(one).collect::<Vec<_>>());
         return Ok(Exit::Done);
     }
@@ -313,14 +253,14 @@ fn list(config: &Config, rows: &Rows, output: &Output) -> Outcome {
         table.add_row([
             row.name.clone(),
             row.kind.clone(),
-            without_credentials(&row.host),
+            row.host.clone(),
             scopes_of(row, &bound),
             upstream.map_or_else(|| "-".to_owned(), status::rate),
             upstream.map_or_else(
                 || "-".to_owned(),
                 |upstream| status::breaker(upstream.breaker, upstream.breaker_opens_in_ms),
             ),
-            feed_text(row, feed_of(&row.name), follower),
+            feed_text(row, follower),
         ]);
     }
     output.line(table);
@@ -328,14 +268,8 @@ fn list(config: &Config, rows: &Rows, output: &Output) -> Outcome {
 }
 
 /// Who paused it, when somebody did; else what the running server does about it.
-fn feed_text(
-    row: &RegistryRow,
-    feed: Option<&feeds::FeedRow>,
-    follower: Option<&FollowerStatus>,
-) -> String {
-    if let Some(feed) = feed
-        && let (Some(who), Some(at_ms)) = (&feed.paused_by, feed.paused_at_ms)
-    {
+fn feed_text(row: &ShownRegistry, follower: Option<&FollowerStatus>) -> String {
+    if let (Some(who), Some(at_ms)) = (&row.paused_by, row.paused_at_ms) {
         return status::paused(who, at_ms, now_ms());
     }
     follower.map_or_else(
@@ -344,13 +278,13 @@ fn feed_text(
     )
 }
 
-fn running(config: &Config) -> Result<Option<EngineStatus>, Problem> {
-    let Some(client) = ControlClient::connect(config)? else { return Ok(None) };
-    let answer: StatusAnswer = runtime::small()?.block_on(client.get("status"))?;
+fn running(place: &Place) -> Result<Option<EngineStatus>, Problem> {
+    let Some(server) = place.server() else { return Ok(None) };
+    let answer: StatusAnswer = runtime::small()?.block_on(server.get("status"))?;
     Ok(serde_json::from_value(answer.engine).ok())
 }
 
-fn scopes_of(row: &RegistryRow, bound: &[ScopeRow]) -> String {
+fn scopes_of(row: &ShownRegistry, bound: &[ShownScope]) -> String {
     let own = bound.iter().filter(|scope| scope.registry == row.name);
     let own: Vec<_> = own.map(|scope| scope.scope.as_str()).collect();
     match (row.name.as_str(), own.is_empty()) {
@@ -360,29 +294,14 @@ fn scopes_of(row: &RegistryRow, bound: &[ScopeRow]) -> String {
     }
 }
 
-/// A registry as JSON; its token stays inside.
-fn describe(
-    row: &RegistryRow,
-    bound: &[ScopeRow],
-    sync: Option<&RegistrySyncStatus>,
-    feed: Option<&feeds::FeedRow>,
-) -> Value {
+/// A registry as JSON, with its scopes and what the running server does about it.
+fn describe(row: &ShownRegistry, bound: &[ShownScope], sync: Option<&RegistrySyncStatus>) -> Value {
     let own = bound.iter().filter(|scope| scope.registry == row.name);
-    json!({
-        "id": row.id,
-        "name": row.name,
-        "type": row.kind,
-        "host": without_credentials(&row.host),
-        "source": row.source,
-        "userPrefix": row.user_prefix,
-        "changeStream": row.change_stream,
-        "hasAuthToken": row.token.is_some(),
-        "rate": row.rate,
-        "createdAtMs": row.created_at_ms,
-        "updatedAtMs": row.updated_at_ms,
-        "pausedBy": feed.and_then(|feed| feed.paused_by.as_deref()),
-        "pausedAtMs": feed.and_then(|feed| feed.paused_at_ms),
-        "scopes": own.map(|scope| scope.scope.as_str()).collect::<Vec<_>>(),
-        "running": sync,
-    })
+    let mut shown = json!(row);
+    if let Value::Object(fields) = &mut shown {
+        let scopes = own.map(|scope| scope.scope.as_str()).collect::<Vec<_>>();
+        fields.insert("scopes".to_owned(), json!(scopes));
+        fields.insert("running".to_owned(), json!(sync));
+    }
+    shown
 }

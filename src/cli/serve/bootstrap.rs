@@ -22,7 +22,8 @@ pub fn ensure_admin_token(config: &Config, store: &Store) -> Result<bool, Proble
     }
     let token = Token::generate().map_err(|error| Problem::failed(error.to_string()))?;
     let row = token.clone();
-    let write: WriteFn = Box::new(move |connection| admin_token::store(connection, &row));
+    let write: WriteFn =
+        Box::new(move |connection| admin_token::store(connection, row.key(), &row.mark()));
     write_blocking(store, vec![write])?;
     admin_token::write_file(folder, &token)
         .map_err(|error| Problem::failed(format!("cannot write {}", path.display())).why(error))?;

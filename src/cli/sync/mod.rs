@@ -104,8 +104,7 @@ impl SyncArguments {
 /// # Errors
 /// When nothing could be started; packages that fail are in the exit code.
 pub fn run(arguments: &SyncArguments, global: &GlobalArguments, output: &Output) -> Outcome {
-    let request = global.load_request(&[("upstream.url", &arguments.upstream, "--upstream")]);
-    let config = Config::load(&request)?;
+    let config = global.settings_with(&[("upstream.url", &arguments.upstream, "--upstream")])?;
     let wanted = arguments.wanted()?;
     fetch(wanted, arguments.options(), config, global, output)
 }

@@ -122,7 +122,8 @@ async fn the_admins_token_of_the_first_start_is_an_ordinary_one() {
     let mirror = in_mode(SyncMode::Admin).await;
     let token = espejo::admin_token::Token::generate().expect("random bytes");
     let row = token.clone();
-    let store: WriteFn = Box::new(move |rows| espejo::admin_token::store(rows, &row));
+    let store: WriteFn =
+        Box::new(move |rows| espejo::admin_token::store(rows, row.key(), &row.mark()));
     mirror.engine().write(store).await.expect("a writable store");
     put(&mirror, Some(token.text()), &json!({ "force": true })).await.expect(201);
     mirror.finish().await;

@@ -137,7 +137,7 @@ const ROWS: &[Row] = &[
     row("/hooks/{id}/remove", "POST", "/-/espejo/v1/hooks/none/remove", NONE),
     row("/hooks/{id}/test", "POST", "/-/espejo/v1/hooks/none/test", NONE),
     row("/hooks/{id}/deliveries", "GET", "/-/espejo/v1/hooks/none/deliveries", NONE),
-    row("/hooks/redeliver/{id}", "POST", "/-/espejo/v1/hooks/redeliver/none", NONE),
+    row("/hooks/redeliver/{id}", "POST", "/-/espejo/v1/hooks/redeliver/none", OPERATED_422),
     row("/holds", "GET", "/-/espejo/v1/holds", ADMIN),
     Row { body: "{}", ..row("/releases", "POST", "/-/espejo/v1/releases", OPERATED_422) },
     Row {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::blobs::BlobLocation;
+use crate::publication::Publication;
 use crate::states::{
     DocumentEncoding, Keeping, PackageStatus, TaskFailure, TaskState, VersionState,
 };
@@ -80,6 +81,8 @@ pub struct PackageChange {
     pub gone: Option<Gone>,
     /// What readers see differs although neither document nor removals say so.
     pub revise: bool,
+    /// What comes with it from a publisher, when it comes from one.
+    pub publication: Option<Box<Publication>>,
     /// What hooks hear of it, in order.
     pub events: Vec<HookEvent>,
     /// Login names of the package's maintainers, before and after: hooks about a user.
@@ -111,6 +114,7 @@ impl PackageChange {
             alarms: Vec::new(),
             gone: None,
             revise: false,
+            publication: None,
             events: Vec::new(),
             owners: Vec::new(),
             watched_at: None,

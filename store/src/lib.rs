@@ -46,6 +46,7 @@ mod home;
 pub mod hooks;
 pub mod kept_answers;
 pub mod lock;
+pub mod maintainers;
 pub mod maintenance;
 mod migrations;
 pub mod missing_names;
@@ -54,6 +55,7 @@ pub mod ownership;
 pub mod packages;
 #[cfg(test)]
 mod plans;
+pub mod publication;
 pub mod reconciliations;
 pub mod registries;
 pub mod registry_keys;
@@ -93,6 +95,7 @@ pub use change::{
 };
 pub use error::StoreError;
 pub use lock::FolderLock;
+pub use publication::{Act, Publication};
 pub use states::{
     BlockKind, DocumentEncoding, Keeping, OrgRole, PackageStatus, Permission, TaskFailure,
     TaskState, TeamRole, TokenKind, VersionState, Visibility,

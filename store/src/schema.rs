@@ -346,6 +346,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     scopes,
     audit_log,
     releases,
+    maintainers,
     totals,
     hooks,
     hook_deliveries,
@@ -529,5 +530,12 @@ diesel::table! {
         user_name -> Text,
         package -> Text,
         created_at_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    maintainers (name, user_name) {
+        name -> Text,
+        user_name -> Text,
     }
 }

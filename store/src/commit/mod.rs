@@ -21,7 +21,9 @@ use crate::changes::NewChange;
 use crate::dist_tags::{self, NewTags};
 use crate::hooks::outbox::{self, PackageNews};
 use crate::hooks::watch::HookInterests;
-use crate::{AnyConnection, StoreError, alarms, blob_rows, changes, dialect, segments, tasks};
+use crate::{
+    AnyConnection, StoreError, alarms, blob_rows, changes, dialect, publication, segments, tasks,
+};
 use judge::Judges;
 use package_rows::{News, Plan};
 
@@ -101,6 +103,9 @@ fn apply_round(
     blob_rows::insert(connection, &mut rows)?;
     let lost = package_rows::save(connection, &mut plans)?;
     version_rows::save(connection, &plans)?;
+    for plan in &plans {
+        publication::save(connection, plan.package_id(), plan.change)?;
+    }
     replace_tags(connection, &plans)?;
     end_tasks(connection, &plans)?;
     let mut news: Vec<News> = plans.iter().filter_map(Plan::news).collect();

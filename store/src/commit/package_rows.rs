@@ -104,6 +104,9 @@ impl<'a> Plan<'a> {
         let fresh = stored.is_none();
         let before = stored.unwrap_or_else(|| unknown(change));
         let mut row = before.clone();
+        if change.publication.is_some() {
+            row.registry.clone_from(&change.registry);
+        }
         row.keep = change.keep.raised_by(Keeping::from_text(&before.keep)?).as_str().to_owned();
         row.checked_at_ms = before.checked_at_ms.max(change.checked_at_ms);
         put_validators(&mut row, change);

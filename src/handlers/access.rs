@@ -6,6 +6,7 @@ use std::sync::Arc;
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use npm::PackageName;
+use store::registries::SELF;
 use store::{AnyConnection, Permission, StoreError, Visibility, grants, orgs, packages, users};
 
 use crate::access::gate::{self, Shown};
@@ -155,7 +156,8 @@ fn of_user(rows: &mut AnyConnection, user: &str) -> Result<Found, StoreError> {
     Ok(Some(here(rows, granted)?))
 }
 
-/// What the teams of an org have; of two teams the one that may do more counts.
+/// What the teams of an org have, of two teams the one that may do more, and what else is published
+/// here in its scope.
 fn of_org(rows: &mut AnyConnection, org: &str) -> Result<Found, StoreError> {
     if check_org(org).is_err() || orgs::find(rows, org)?.is_none() {
         return Ok(None);
@@ -166,6 +168,10 @@ fn of_org(rows: &mut AnyConnection, org: &str) -> Result<Found, StoreError> {
         if row.permission == Permission::Write {
             *kept = Permission::Write;
         }
+    }
+    // what was granted to nobody is read by everybody
+    for name in packages::of_scope(rows, SELF, &format!("@{org}"))? {
+        granted.entry(name).or_insert(Permission::Read);
     }
     Ok(Some(here(rows, granted.into_iter().collect())?))
 }

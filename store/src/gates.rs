@@ -165,6 +165,10 @@ mod tests {
             test.commit(change).unwrap();
             test.write(|c| crate::grants::set(c, "garden", "growers", &seeds, Permission::Read));
             assert!(gates(test).is_closed(&seeds, false));
+            test.commit(test.change("@gardens/x", None, "two")).unwrap();
+            let of = |registry| test.read(|c| packages::of_scope(c, registry, "@garden"));
+            assert_eq!(of(SELF), [seeds]);
+            assert_eq!(of("default"), []);
         });
     }
 }

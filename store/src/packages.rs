@@ -198,6 +198,27 @@ pub fn any_of(
     found.map(|name| package_name(&name)).transpose()
 }
 
+/// The packages of a registry in a scope, which has its `@`, in byte order.
+///
+/// # Errors
+/// Those of the database.
+pub fn of_scope(
+    connection: &mut AnyConnection,
+    registry: &str,
+    scope: &str,
+) -> Result<Vec<PackageName>, StoreError> {
+    // `0` is what comes behind `/`
+    let (first, behind) = (format!("{scope}/"), format!("{scope}0"));
+    let names = packages::table
+        .filter(packages::registry.eq(registry))
+        .filter(packages::name.ge(first))
+        .filter(packages::name.lt(behind))
+        .order(packages::name)
+        .select(packages::name)
+        .load::<String>(connection)?;
+    names.iter().map(|name| package_name(name)).collect()
+}
+
 /// How many packages belong to a registry.
 ///
 /// # Errors

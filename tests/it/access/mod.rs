@@ -14,18 +14,18 @@ use crate::harness::{Answer, Package, TestMirror, TokenKind};
 
 /// A mirror with two packages of an upstream in `@garden`, a scope that became ours and open to
 /// every user, one of an upstream that stays its own, and people.
-struct Garden {
-    mirror: TestMirror,
-    root: String,
+pub struct Garden {
+    pub mirror: TestMirror,
+    pub root: String,
     ada: String,
     bob: String,
     cy: String,
 }
 
-const SEEDS: &str = "@garden/seeds";
+pub const SEEDS: &str = "@garden/seeds";
 
 impl Garden {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let packages = [
             Package::new(SEEDS).version("1.0.0").version("1.1.0"),
             Package::new("@garden/soil").version("2.0.0"),
@@ -48,6 +48,17 @@ impl Garden {
         Self { mirror, root, ada, bob, cy }
     }
 
+    /// The token of one of the people; nobody has none.
+    pub fn token_of(&self, who: &str) -> &str {
+        match who {
+            "root" => &self.root,
+            "ada" => &self.ada,
+            "bob" => &self.bob,
+            "cy" => &self.cy,
+            _ => "",
+        }
+    }
+
     async fn send(&self, method: &str, target: &str, token: &str, body: &Value) -> Answer {
         let request = self.mirror.request(method, target);
         let request = if token.is_empty() { request } else { request.token(token) };
@@ -58,7 +69,7 @@ impl Garden {
     }
 
     /// As an admin of the mirror; it has to work.
-    async fn root(&self, method: &str, target: &str, body: Value) -> Value {
+    pub async fn root(&self, method: &str, target: &str, body: Value) -> Value {
         self.send(method, target, &self.root, &body).await.expect(200).json()
     }
 

@@ -5,6 +5,7 @@
 //! without it these tests say that they were left out. `scripts/clients/run` adds the large
 //! application with all four clients.
 
+mod access;
 mod accounts;
 mod applications;
 mod audits;

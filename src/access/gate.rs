@@ -10,6 +10,7 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use npm::PackageName;
 use store::gates::Gates;
+use store::maintainers;
 use store::ownership::Ownership;
 use store::users;
 
@@ -149,7 +150,13 @@ impl Shown {
             return Ok(None);
         }
         let reader = caller.name().map(str::to_owned);
-        let maintained = HashSet::new();
+        let maintained = match reader.clone() {
+            Some(user) => {
+                let read = move |rows: &mut _| maintainers::packages_of(rows, &user);
+                app.engine.store().read(read).await?.into_iter().collect()
+            }
+            None => HashSet::new(),
+        };
         let ownership = app.engine.registries().ownership();
         Ok(Some(Self { gates, ownership, reader, maintained }))
     }

@@ -6,7 +6,9 @@ use store::audit::By;
 use store::orgs::OrgRow;
 use store::registries::SELF;
 use store::teams::TeamRow;
-use store::{AnyConnection, StoreError, TeamRole, grants, orgs, packages, teams, users};
+use store::{
+    AnyConnection, StoreError, TeamRole, grants, maintainers, orgs, packages, teams, users,
+};
 
 use super::NotChanged;
 use crate::accounts::names::check_name;
@@ -183,7 +185,9 @@ pub fn has_say(
     name: &PackageName,
     who: &Who,
 ) -> Result<bool, StoreError> {
-    Ok(who.admin || grants::may_write(rows, name, &who.name)?)
+    Ok(who.admin
+        || maintainers::has(rows, name, &who.name)?
+        || grants::may_write(rows, name, &who.name)?)
 }
 
 /// Refuses who has no say about a package.
@@ -198,7 +202,12 @@ pub fn must_have_say(
     if has_say(rows, name, who)? {
         return Ok(());
     }
-    let text = format!("\"{}\" not authorized to modify {name}", who.name);
+    let maintainers = maintainers::of_package(rows, name)?;
+    let maintainers: Vec<_> = maintainers.iter().map(|user| format!("\"{user}\"")).collect();
+    let mut text = format!("\"{}\" not authorized to modify {name}", who.name);
+    if !maintainers.is_empty() {
+        text.push_str(&format!(", please contact maintainers: {}", maintainers.join(", ")));
+    }
     Err(ApiError::Forbidden(text).into())
 }
 

@@ -12,6 +12,7 @@ use actors::clock::now_ms;
 use actors::{EngineHandle, MissError};
 use moka::future::Cache;
 use npm::PackageName;
+use store::maintainers;
 use store::packages::{self, DocumentRef, PackageRow};
 use store::{PackageStatus, Validators};
 
@@ -179,7 +180,8 @@ impl Packages {
             let row = packages::find(rows, &wanted)?;
             let withheld = Withheld::read(rows, engine.policy(), &wanted, row.as_ref())?;
             let ours = row.as_ref().is_some_and(|row| is_ours(&row.registry, is_private));
-            let maintainers = ours.then(Vec::new);
+            let maintainers =
+                if ours { Some(maintainers::of_package(rows, &wanted)?) } else { None };
             Ok((row, withheld, maintainers))
         });
         let (row, withheld, maintainers) =

@@ -7,7 +7,9 @@ use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use npm::PackageName;
 use store::registries::SELF;
-use store::{AnyConnection, Permission, StoreError, Visibility, grants, orgs, packages, users};
+use store::{
+    AnyConnection, Permission, StoreError, Visibility, grants, maintainers, orgs, packages, users,
+};
 
 use crate::access::gate::{self, Shown};
 use crate::access::names::{check_org, org_of};
@@ -152,8 +154,11 @@ fn of_user(rows: &mut AnyConnection, user: &str) -> Result<Found, StoreError> {
     if check_name(user).is_err() || users::find(rows, user)?.is_none() {
         return Ok(None);
     }
-    let granted = grants::of_user(rows, user)?;
-    Ok(Some(here(rows, granted)?))
+    let mut found: BTreeMap<_, _> = grants::of_user(rows, user)?.into_iter().collect();
+    for name in maintainers::packages_of(rows, user)? {
+        found.insert(name, Permission::Write);
+    }
+    Ok(Some(here(rows, found.into_iter().collect())?))
 }
 
 /// What the teams of an org have, of two teams the one that may do more, and what else is published

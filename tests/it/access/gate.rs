@@ -210,3 +210,51 @@ async fn nobody_is_let_in_by_a_restart() {
     all(&garden, &garden.bob, 200).await;
     garden.mirror.finish().await;
 }
+
+#[tokio::test]
+async fn a_maintainer_reads_closes_and_grants() {
+    let garden = Garden::start().await;
+    garden.maintain(SEEDS, &["ada"]).await;
+    let (ada, cy) = (&*garden.ada, &*garden.cy);
+    let access = "/-/package/@garden%2fseeds/access";
+    let restricted = json!({ "access": "restricted" });
+    let theirs = "[FORBIDDEN] \"cy\" not authorized to modify @garden/seeds, please contact \
+                  maintainers: \"ada\"";
+    assert_eq!(garden.refused(("POST", access), cy, restricted.clone(), 403).await, theirs);
+    garden.send("POST", access, ada, &restricted).await.expect(200);
+    all(&garden, "", 401).await;
+    all(&garden, cy, 403).await;
+    all(&garden, ada, 200).await;
+    // it shows to its maintainer, in lists, too
+    let has = |page: &Value| page.to_string().contains(SEEDS);
+    for target in ["/_changes", "/_all_docs", "/-/user/ada/package"] {
+        assert!(has(&garden.get(target, ada).await.expect(200).json()), "{target}");
+        assert!(!has(&garden.get(target, cy).await.expect(200).json()), "{target}");
+    }
+    let own = garden.get("/-/user/ada/package", ada).await.expect(200).json();
+    assert_eq!(own, json!({ SEEDS: "write" }));
+    let collaborators = "/-/package/@garden%2fseeds/collaborators";
+    let seen = garden.get(collaborators, ada).await.expect(200).json();
+    assert_eq!(seen, json!({ "ada": "write" }));
+
+    for (token, team) in [(ada, "friends"), (cy, "others")] {
+        let team = json!({ "name": team });
+        garden.send("PUT", "/-/org/garden/team", token, &team).await.expect(200);
+    }
+    let bob = json!({ "user": "bob" });
+    garden.send("PUT", "/-/team/garden/friends/user", ada, &bob).await.expect(200);
+    let seeds = json!({ "package": SEEDS, "permissions": "read-only" });
+    let others = "/-/team/garden/others/package";
+    assert_eq!(garden.refused(("PUT", others), cy, seeds.clone(), 403).await, theirs);
+    let refused = garden.refused(("PUT", others), ada, seeds.clone(), 403).await;
+    assert_eq!(refused, "[FORBIDDEN] Only team owner or admin can perform this action");
+    let friends = "/-/team/garden/friends/package";
+    garden.send("PUT", friends, ada, &seeds).await.expect(200);
+    all(&garden, &garden.bob, 200).await;
+    let seen = garden.get(collaborators, ada).await.expect(200).json();
+    assert_eq!(seen, json!({ "ada": "write", "bob": "read" }));
+    garden.send("DELETE", friends, ada, &seeds).await.expect(200);
+    all(&garden, &garden.bob, 403).await;
+    all(&garden, "", 401).await;
+    garden.mirror.finish().await;
+}

@@ -8,7 +8,9 @@ mod orgs;
 mod stars;
 mod teams;
 
+use npm::PackageName;
 use serde_json::{Value, json};
+use store::{WriteFn, maintainers};
 
 use crate::harness::{Answer, Package, TestMirror, TokenKind};
 
@@ -93,6 +95,14 @@ impl Garden {
         let answer = self.send(method, target, token, &body).await;
         assert_eq!(answer.status, status, "{method} {target}: {}", answer.text());
         answer.error()
+    }
+
+    /// Makes these the maintainers of a package that nobody has read yet.
+    async fn maintain(&self, package: &str, users: &[&str]) {
+        let name = PackageName::parse(package).expect("a name");
+        let users: Vec<String> = users.iter().map(|user| (*user).to_owned()).collect();
+        let write: WriteFn = Box::new(move |rows| maintainers::replace(rows, &name, &users));
+        self.mirror.engine().write(write).await.expect("a writable store");
     }
 
     /// The org `@garden` with a team of bob's.

@@ -31,6 +31,7 @@ pub mod name;
 pub mod name_list;
 pub mod packument;
 pub mod path;
+pub mod publish;
 pub mod render;
 pub mod signature;
 pub mod version;

@@ -15,7 +15,7 @@ mod tests;
 pub use digest::Sha512Digest;
 pub use expected::ExpectedDigest;
 pub use sri::{HashAlgorithm, Integrity, SriHash};
-pub use verifier::{Mismatch, Verifier};
+pub use verifier::{Digests, Mismatch, Verifier};
 
 /// Why a digest announced by upstream cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -92,3 +92,24 @@ impl Verifier {
         Err(Mismatch { expected: self.expected.text(), actual })
     }
 }
+
+/// The digests of bytes of which nothing is known yet.
+#[derive(Debug, Clone, Default)]
+pub struct Digests {
+    key: sha2::Sha512,
+    old: sha1::Sha1,
+}
+
+impl Digests {
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.key.update(bytes);
+        self.old.update(bytes);
+    }
+
+    /// The blob's key, and the shasum in hexadecimal.
+    #[must_use]
+    pub fn finish(self) -> (Sha512Digest, String) {
+        (Sha512Digest(self.key.finalize().into()), hex::encode(self.old.finalize()))
+    }
+}

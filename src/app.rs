@@ -35,6 +35,7 @@ use crate::counters::Counters;
 use crate::downloads::Downloads;
 use crate::error::ApiError;
 use crate::extract::request_id::RequestIds;
+use crate::publishing::{PublishSettings, Publishing};
 use crate::rate_limits::PerMinute;
 use crate::registries::Rules;
 
@@ -60,6 +61,8 @@ pub struct ServeSettings {
     /// Requests for a sync a minute per address and account, `limits.sync_per_minute`; 0 = no
     /// limit.
     pub sync_per_minute: u32,
+    /// What may be published, and by whom.
+    pub publish: PublishSettings,
     /// Names that are admins and cannot be registered, `admins`.
     pub admins: Vec<String>,
     /// Whether whoever reaches the mirror may make an account, `security.registration`.
@@ -120,6 +123,7 @@ impl Default for ServeSettings {
             sync_mode: SyncMode::Exist,
             sync_anonymous: false,
             sync_per_minute: 600,
+            publish: PublishSettings::default(),
             admins: Vec::new(),
             registration_open: false,
             always_auth: false,
@@ -229,6 +233,8 @@ pub struct App {
     pub accounts: Accounts,
     /// Who may read what.
     pub access: Access,
+    /// What is being published.
+    pub publishing: Publishing,
     /// Requests for a sync.
     pub sync_limit: PerMinute,
     /// Tries and repetitions of deliveries that people ask for.
@@ -291,6 +297,7 @@ impl App {
             tarballs: Tarballs::new(engine.clone(), generations),
             hot: HotBlobs::new(),
             whole_reads: Arc::new(Semaphore::new(WHOLE_READS_KIB)),
+            publishing: Publishing::default(),
             sync_limit: PerMinute::new("requests for a sync", settings.sync_per_minute),
             hook_limit: PerMinute::new("requests for a delivery", HOOK_TRIES_PER_MINUTE),
             log_streams: Arc::new(Semaphore::new(LOG_STREAMS)),

@@ -39,6 +39,7 @@ pub mod handlers;
 pub mod hook_payloads;
 pub mod logging;
 pub mod operations;
+pub mod publishing;
 pub mod rate_limits;
 pub mod registries;
 pub mod repair;

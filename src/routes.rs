@@ -18,12 +18,11 @@ use crate::control::messages::{BELOW_DASH, PREFIX};
 use crate::control::operate::operate;
 use crate::control::operator::admins_only;
 use crate::error::ApiError;
-use crate::extract::body::read as read_body;
-use crate::extract::fields::Fields;
+use crate::handlers::publish::Revised;
 use crate::handlers::{
     access, advisories, audit, blocks, dist_tag, downloads, feed, health, home, hooks, login,
-    manifest, orgs, packument, registries, signing, stars, sync, tarball, tasks, tokens, unserved,
-    users,
+    manifest, orgs, packument, publish, registries, signing, stars, sync, tarball, tasks, tokens,
+    unserved, users,
 };
 use crate::operations::accounts::{
     AddLink, AddToken, AddUser, ChangeUser, FindUser, ListTokens, ListUsers, RemoveToken,
@@ -302,12 +301,16 @@ async fn packages(
     }
 }
 
-/// What is asked of a package otherwise than by reading: a sync, in its older form, or a star.
+/// What is asked of a package otherwise than by reading: a sync, in its older form, or what
+/// publishers and those who like it send.
 async fn write_package(
     app: Data<App>,
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
+    if let Some(what) = publish::revised(request.uri().path()) {
+        return revised_api(app, request, payload, what).await;
+    }
     match PackagePath::parse(request.uri().path()) {
         Ok(PackagePath::Manifest { name, spec })
             if spec == "sync" && *request.method() == Method::PUT =>
@@ -315,14 +318,28 @@ async fn write_package(
             sync::create_sync_legacy(&app, &request, payload, name).await
         }
         Ok(PackagePath::Packument(name)) if *request.method() == Method::PUT => {
-            let body = read_body(&request, payload, app.settings.max_body_bytes).await?;
-            let fields = Fields::parse(&body)?;
-            if stars::is_star(&fields) {
-                return stars::put_users(&app, &request, &fields, name).await;
-            }
-            Err(ApiError::MethodNotAllowed { allow: unserved::READING })
+            publish::put_package(&app, &request, payload, name).await
         }
         _ => unserved::wrong_method(app, request, payload).await,
+    }
+}
+
+/// `/-rev/` behind a package or one of its tarballs.
+async fn revised_api(
+    app: Data<App>,
+    request: HttpRequest,
+    payload: Payload,
+    what: Revised,
+) -> Result<HttpResponse, ApiError> {
+    match (request.method(), what) {
+        (&Method::PUT, Revised::Package(name)) => {
+            publish::put_revision(&app, &request, payload, name).await
+        }
+        (&Method::DELETE, what) => publish::delete_revision(&app, &request, payload, what).await,
+        (_, Revised::Package(_)) => {
+            unserved::only(&app, &request, payload, "PUT, DELETE, OPTIONS").await
+        }
+        _ => unserved::only(&app, &request, payload, "DELETE, OPTIONS").await,
     }
 }
 
@@ -351,6 +368,14 @@ async fn package_api(
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     match segments.as_slice() {
         ["dist-tags"] if reads => dist_tag::get_dist_tags(&app, &request, name).await,
+        ["dist-tags", tag] => {
+            let tag = percent_decode_str(tag).decode_utf8_lossy().into_owned();
+            match *request.method() {
+                Method::PUT => publish::put_tag(&app, &request, payload, name, &tag).await,
+                Method::DELETE => publish::delete_tag(&app, &request, payload, name, &tag).await,
+                _ => unserved::only(&app, &request, payload, "PUT, DELETE, OPTIONS").await,
+            }
+        }
         ["syncs", task] if reads => sync::get_status(&app, &request, &name, task).await,
         ["syncs", task, "log"] if reads => sync::get_log(&app, &name, task).await,
         ["syncs", task, "log", "stream"] if reads => {

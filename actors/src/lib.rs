@@ -52,6 +52,7 @@ pub mod log_writer;
 pub mod metadata_writer;
 mod parking;
 pub mod policy;
+pub mod publishing;
 mod recent_reads;
 pub mod registries;
 pub mod registry_sync;

@@ -12,6 +12,7 @@ use npm::{ExpectedDigest, PackageName, Sha512Digest};
 use store::VersionState;
 use store::blobs::BlobLocation;
 use store::blocks::WHOLE_PACKAGE;
+use store::registries::SELF;
 use store::versions::{self, TarballRow};
 
 use super::generations::{Generations, Seen};
@@ -101,6 +102,7 @@ impl Tarballs {
             let found = versions::find_by_file(rows, &wanted.name, &wanted.file)?;
             let row = found.as_ref().map(|found| &found.row);
             let version = row.map_or(WHOLE_PACKAGE, |row| row.version.as_str());
+            let row = row.filter(|_| found.as_ref().is_some_and(|it| it.registry != SELF));
             let refused = refusal(rows, engine.policy(), &wanted.name, version, row)?;
             Ok((found, refused))
         });

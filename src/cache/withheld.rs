@@ -9,6 +9,7 @@ use actors::rules::unsigned_text;
 use npm::PackageName;
 use store::blocks::{self, BlockRow, WHOLE_PACKAGE};
 use store::packages::PackageRow;
+use store::registries::SELF;
 use store::releases;
 use store::versions::{self, VersionRow};
 use store::{AnyConnection, StoreError};
@@ -99,6 +100,8 @@ impl Withheld {
                 withheld.versions.block(&block);
             }
         }
+        // what is published here is neither young by surprise nor signed by an upstream
+        let row = row.filter(|row| row.registry != SELF);
         if let Some(row) = row.filter(|_| policy.hold.concerns(name)) {
             withheld.hold(rows, policy, row)?;
         }

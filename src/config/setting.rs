@@ -315,10 +315,29 @@ pub const SETTINGS: &[Setting] = &[
         "how long ended deliveries are shown; never more than the newest 100,000",
     ),
     setting(
+        "publish.enabled",
+        Kind::Flag,
+        "true",
+        "false: nothing may be published or changed by publishers",
+    ),
+    setting(
         "publish.scopes",
         Kind::List,
         "",
-        "private scopes: published here only, no upstream is ever asked for them",
+        "private scopes: published here only by any user, no upstream is ever asked for them",
+    ),
+    setting(
+        "publish.unscoped",
+        Kind::Flag,
+        "false",
+        "true: any user may publish new names without a scope that no upstream has",
+    ),
+    setting("publish.max_tarball", Kind::Size, "200MiB", "a larger tarball is refused with 413"),
+    setting(
+        "publish.strict",
+        Kind::Flag,
+        "false",
+        "true: dependencies, scripts, bin and license of the tarball must be those that are sent",
     ),
     setting(
         "storage.kind",

@@ -161,8 +161,16 @@ pub struct LogConfig {
 /// `publish.*`.
 #[derive(Debug, Clone)]
 pub struct PublishConfig {
+    /// Whether anything may be published.
+    pub enabled: bool,
     /// Scopes that are published here and asked nowhere.
     pub scopes: Vec<String>,
+    /// Whether users may publish new names without a scope.
+    pub unscoped: bool,
+    /// Largest tarball that is taken.
+    pub max_tarball_bytes: u64,
+    /// Whether all of a tarball's manifest is compared with the one that is sent.
+    pub strict: bool,
 }
 
 /// All settings, typed.
@@ -302,7 +310,13 @@ impl Config {
                 token_per_minute: read.count("limits.token_per_minute")?,
             },
             hooks: read.hooks()?,
-            publish: PublishConfig { scopes: read.list("publish.scopes") },
+            publish: PublishConfig {
+                enabled: read.flag("publish.enabled"),
+                scopes: read.list("publish.scopes"),
+                unscoped: read.flag("publish.unscoped"),
+                max_tarball_bytes: read.with("publish.max_tarball", value::parse_size)?,
+                strict: read.flag("publish.strict"),
+            },
             storage: read.storage()?,
             server: read.server()?,
             log: LogConfig {

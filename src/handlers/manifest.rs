@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse};
 use npm::PackageName;
+use store::registries::SELF;
 use store::versions;
 
 use super::document::{self, Document};
@@ -50,7 +51,8 @@ async fn withheld(app: &App, name: &PackageName, spec: &str) -> Result<Option<Ap
     let (engine, name, version) = (app.engine.clone(), name.clone(), spec.to_owned());
     let read = app.engine.store().read(move |rows| {
         let found = versions::find(rows, &name, &version)?;
-        let row = found.as_ref().map(|found| &found.row);
+        let row = found.as_ref().filter(|found| found.registry != SELF);
+        let row = row.map(|found| &found.row);
         refusal(rows, engine.policy(), &name, &version, row)
     });
     Ok(read.await?)

@@ -16,6 +16,7 @@ pub mod manifest;
 pub mod miss;
 pub mod orgs;
 pub mod packument;
+pub mod publish;
 pub mod registries;
 pub mod signing;
 pub mod stars;

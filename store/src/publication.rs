@@ -7,7 +7,10 @@ use crate::audit::{self, By};
 use crate::change::PackageChange;
 use crate::registries::SELF;
 use crate::schema::{kept_answers, versions};
-use crate::{AnyConnection, StoreError, dialect, kept_answers as answers, maintainers};
+use crate::{
+    AnyConnection, StoreError, Visibility, dialect, kept_answers as answers, maintainers,
+    visibilities,
+};
 
 /// The rows of a change that comes from a publisher and not from an upstream.
 ///
@@ -22,6 +25,8 @@ pub struct Publication {
     pub attestations: Vec<(String, Vec<u8>)>,
     /// Attestations that are gone.
     pub lost_attestations: Vec<String>,
+    /// Who may read the package from now on; `None` leaves that alone.
+    pub visibility: Option<Visibility>,
     /// Who did what, for the audit log; the package is the subject.
     pub audit: Option<Act>,
 }
@@ -59,6 +64,9 @@ pub(crate) fn save(
     }
     if let Some(users) = &publication.maintainers {
         maintainers::replace(connection, &change.name, users)?;
+    }
+    if let Some(visibility) = publication.visibility {
+        visibilities::set(connection, &change.name, visibility)?;
     }
     let Some(act) = &publication.audit else { return Ok(()) };
     let (before, after) = (act.before.as_ref(), act.after.as_ref());

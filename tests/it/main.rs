@@ -26,6 +26,7 @@ mod harness;
 mod hooks;
 mod miss;
 mod missing;
+mod publish;
 mod recovery;
 mod registries;
 mod removed;

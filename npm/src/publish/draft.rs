@@ -178,6 +178,11 @@ impl Draft {
         }
     }
 
+    /// A package that was taken away is there again.
+    pub fn publish_again(&mut self) {
+        self.time.retain(|(key, _)| key != "unpublished");
+    }
+
     /// What is left of a package that was taken away.
     pub fn unpublish(&mut self, at: &str) {
         self.members.retain(|(key, _)| matches!(key.as_str(), "_id" | "_rev" | "name"));

@@ -35,6 +35,7 @@ use crate::{
     app::{OnMiss, ServeSettings, SyncMode},
     config::{Config, LoadRequest},
     logging::{self, LogFormat},
+    publishing::PublishSettings,
     registries::Rules,
     server::{self, Running, ServeError},
 };
@@ -261,6 +262,13 @@ fn serve_settings(config: &Config) -> ServeSettings {
         registries: Rules::of(config),
         sync_anonymous: config.sync.anonymous,
         sync_per_minute: config.limits.sync_per_minute,
+        publish: PublishSettings {
+            enabled: config.publish.enabled,
+            scopes: with_at(&config.publish.scopes),
+            unscoped: config.publish.unscoped,
+            max_tarball_bytes: config.publish.max_tarball_bytes,
+            strict: config.publish.strict,
+        },
         admins: config.admins.clone(),
         registration_open: config.security.registration_open,
         always_auth: config.security.always_auth,
@@ -284,4 +292,9 @@ fn serve_settings(config: &Config) -> ServeSettings {
 /// How long a task of start-up took, for messages.
 fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Scopes as names have them.
+fn with_at(scopes: &[String]) -> Vec<String> {
+    scopes.iter().map(|scope| format!("@{}", scope.trim_start_matches('@'))).collect()
 }

@@ -10,6 +10,7 @@ mod accounts;
 mod applications;
 mod audits;
 mod npm_commands;
+mod publishing;
 mod signatures;
 mod verdaccio;
 

@@ -8,6 +8,7 @@ mod damage;
 mod disk_full;
 mod fault;
 mod kill;
+mod publish;
 
 use crate::harness::Package;
 

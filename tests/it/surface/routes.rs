@@ -253,6 +253,16 @@ const ROWS: &[Row] = &[
     row("/tasks/{id}/retry", "POST", "/-/tasks/{own}/retry", [401, 401, 403, 200, 200]),
     row("/package/{rest:.*}", "GET", "/-/package/lamp/no-such", [404; 5]),
     row("[dist-tags]", "GET", "/-/package/lamp/dist-tags", ALL),
+    Row {
+        body: "\"1.0.0\"",
+        ..row(
+            "[dist-tags, tag]",
+            "PUT",
+            "/-/package/lamp/dist-tags/beta",
+            [401, 401, 403, 403, 403],
+        )
+    },
+    row("[dist-tags, tag]", "DELETE", "/-/package/lamp/dist-tags/beta", [401, 401, 403, 403, 403]),
     row("[syncs]", "PUT", "/-/package/lamp/syncs", [401, 401, 403, 201, 201]),
     Row {
         body: "{\"force\":true}",
@@ -274,6 +284,9 @@ const ROWS: &[Row] = &[
         body: "{\"_id\":\"lamp\",\"users\":{\"me\":true}}",
         ..row("Packument", "PUT", "/lamp", [401, 401, 403, 201, 201])
     },
+    // what is not npm's own command is refused, whoever sends it
+    row("Packument", "PUT", "/lamp/-rev/1-a", [400; 5]),
+    row("Packument", "DELETE", "/lamp/-rev/1-a", [400; 5]),
     row("Tarball", "GET", "/lamp/-/lamp-1.0.0.tgz", ALL),
     row("Manifest", "GET", "/lamp/1.0.0", ALL),
     row("Manifest", "PUT", "/lamp/sync", [401, 401, 403, 201, 201]),

@@ -37,8 +37,9 @@ impl Draft {
     /// The document of a package that has no version yet.
     #[must_use]
     pub fn new(name: &PackageName, created: &str) -> Self {
-        let text = quoted(name.as_str());
-        let members = ["_id", "_rev", "name"].map(|key| (key.to_owned(), text.clone()));
+        let name = name.as_str();
+        let members = [("_id", name), ("_rev", "0-0"), ("name", name)];
+        let members = members.map(|(key, text)| (key.to_owned(), quoted(text)));
         let time = vec![("created".to_owned(), created.to_owned())];
         Self { members: members.into(), versions: Vec::new(), tags: Vec::new(), time }
     }

@@ -23,8 +23,11 @@ pub(crate) async fn tell_document(
     change: &mut PackageChange,
 ) {
     let interests = store.hooks().current();
-    change.watched_at = Some(interests.generation());
-    if !interests.may_want(&known.name) || plan.keep_old_document {
+    if !interests.may_want(&known.name) {
+        change.watched_at = Some(interests.generation());
+        return;
+    }
+    if plan.keep_old_document {
         return;
     }
     let held = known.row.as_ref().is_some_and(|row| row.document.is_some());
@@ -41,10 +44,13 @@ pub(crate) async fn tell_document(
 /// Tells a change that takes a whole package away.
 pub(crate) async fn tell_absence(store: &Store, known: &Known, change: &mut PackageChange) {
     let interests = store.hooks().current();
-    change.watched_at = Some(interests.generation());
     let is_new = known.row.as_ref().is_some_and(|row| !row.status.is_absent());
     let takes_away = change.gone.is_some_and(|gone| gone.status.is_some());
-    if !is_new || !takes_away || !interests.may_want(&known.name) {
+    if !is_new || !takes_away {
+        return;
+    }
+    if !interests.may_want(&known.name) {
+        change.watched_at = Some(interests.generation());
         return;
     }
     change.events = vec![HookEvent::unpublish_all()];

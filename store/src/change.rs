@@ -87,8 +87,8 @@ pub struct PackageChange {
     pub events: Vec<HookEvent>,
     /// Login names of the package's maintainers, before and after: hooks about a user.
     pub owners: Vec<String>,
-    /// The number of the [interests](crate::hooks::watch::HookInterests) that `events` were worked
-    /// out for; `None` when they are all there is, whoever wants to hear of it.
+    /// The number of the [interests](crate::hooks::watch::HookInterests) of which none wanted to
+    /// hear of it, so that no events were worked out; `None` when `events` are all there are.
     pub watched_at: Option<u64>,
 }
 

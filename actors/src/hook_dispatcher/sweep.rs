@@ -112,7 +112,6 @@ impl Worker {
     }
 
     async fn sweep(&mut self) -> Result<(), CommitError> {
-        let is_told = self.owner_is_active().await?;
         loop {
             if *self.stop.borrow() {
                 return self.rest(0).await;
@@ -126,6 +125,7 @@ impl Worker {
                 return self.rest(self.look_again_ms()).await;
             };
             let last = last.seq;
+            let is_told = self.owner_is_active().await?;
             let probing = self.health.failures > 0 && is_told;
             let mut lines = self.lines(page);
             self.cursor = last;

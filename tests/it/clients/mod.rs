@@ -9,6 +9,7 @@ mod access;
 mod accounts;
 mod applications;
 mod audits;
+mod hooks;
 mod npm_commands;
 mod publishing;
 mod signatures;

@@ -1,6 +1,7 @@
 //! Hooks: the routes of `npm hook`, what receivers hear, and what becomes of what they do not take.
 
 mod api;
+mod commands;
 mod deliveries;
 mod failures;
 mod kills;

@@ -90,6 +90,12 @@ pub enum ApiError {
     Internal(String),
 }
 
+/// The refusal of what a rule of the settings denies, in the words of the rule.
+#[must_use]
+pub fn denied(what: impl fmt::Display, rule: &str) -> ApiError {
+    ApiError::Legal(format!("{what} is denied: {rule}"))
+}
+
 impl ApiError {
     /// `<what> not found`.
     #[must_use]
@@ -127,6 +133,7 @@ impl ApiError {
             MissError::Gone(451) => {
                 Self::Legal(format!("{what} is not available for legal reasons, says upstream"))
             }
+            MissError::Denied(rule) => denied(what, rule),
             MissError::Gone(403) => Self::Forbidden(format!("{what} is refused by upstream (403)")),
             MissError::Gone(status) => {
                 Self::Gone(format!("{what} is gone from upstream ({status})"))
@@ -176,6 +183,9 @@ impl ApiError {
         match self {
             Self::NotFound { hint, .. } => *hint,
             Self::Unavailable { hint, .. } => Some(hint),
+            Self::Legal(text) if text.contains(" is denied: ") => {
+                Some("use another version, or ask an admin for an exception")
+            }
             Self::Held(_) => Some("use an older version, or ask an admin for an early release"),
             Self::LoginFirst => Some("log in, or send a token: Authorization: Bearer TOKEN"),
             Self::BadUpstream(_) => Some("try again later; the log of the mirror says more"),

@@ -139,6 +139,8 @@ fn operating(config: &mut ServiceConfig) {
         .service(command("/blocks/remove", control::blocks::remove_block))
         .service(read("/holds", control::holds::list_holds))
         .service(command("/releases", control::holds::release))
+        .service(command("/releases/remove", control::holds::take_back))
+        .service(command("/denials", control::denials::list_denials))
         .service(
             web::resource("/hooks")
                 .route(web::get().to(control::hooks::list_hooks))
@@ -399,7 +401,10 @@ async fn package_api(
             let version = percent_decode_str(version).decode_utf8_lossy().into_owned();
             match *request.method() {
                 Method::PUT => blocks::put_release(&app, &request, payload, name, &version).await,
-                _ => unserved::only(&app, &request, payload, "PUT, OPTIONS").await,
+                Method::DELETE => {
+                    blocks::delete_release(&app, &request, payload, name, &version).await
+                }
+                _ => unserved::only(&app, &request, payload, "PUT, DELETE, OPTIONS").await,
             }
         }
         ["syncs"] => unserved::only(&app, &request, payload, "PUT, OPTIONS").await,

@@ -28,6 +28,7 @@ use crate::janitor::{Janitor, JanitorSettings, LookAtDisk};
 use crate::log_writer::{FlushLogs, LogWriter, TaskLogs};
 use crate::metadata_writer::MetadataWriter;
 use crate::parking::Parking;
+use crate::policy::CurrentPolicy;
 use crate::recent_reads::RecentReads;
 use crate::registries::{Registries, RegistryActors, StartActors};
 use crate::registry_sync::{
@@ -414,6 +415,7 @@ fn rules(settings: &EngineSettings, common: &Common, committer: &Addr<Committer>
     let keys = SigningKeys::new(store.clone(), Arc::clone(&write));
     Rules {
         policy: settings.policy.clone(),
+        current: CurrentPolicy::new(settings.policy.clone()),
         max_tarball_bytes: settings.max_tarball_bytes,
         keys,
         store,

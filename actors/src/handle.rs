@@ -24,9 +24,12 @@ use crate::audit::{DescribeAudit, LookNow};
 use crate::changes_follower::DescribeFollower;
 use crate::clock::now_ms;
 use crate::committer::{Commit, CommitError, DescribeCommitter, Write};
+use crate::deny::DenyRules;
+use crate::deny::learn::Learned;
 use crate::engine::{Addresses, DEFAULT_REGISTRY, Parts};
 use crate::events::{EngineEvent, SyncSummary};
 use crate::fetch_through::{FetchThrough, FetchThroughDeps, MissDocument, MissError, TarballFetch};
+use crate::hold::HoldPolicy;
 use crate::hook_dispatcher::HookDeps;
 use crate::janitor::DescribeJanitor;
 use crate::log_writer::{DescribeLogWriter, LogWatch, ReadLog};
@@ -77,6 +80,8 @@ pub(crate) struct Shared {
     parts: Parts,
     fetch: FetchThrough,
     mirror_misses: bool,
+    /// Held by who reads facts for old rows.
+    learning: tokio::sync::Mutex<()>,
 }
 
 impl Shared {
@@ -97,7 +102,13 @@ impl Shared {
             parked: Arc::new(move || parking.reason()),
             rules: addresses.rules.clone(),
         });
-        Self { addresses, parts, fetch, mirror_misses: settings.mirror_misses }
+        Self {
+            addresses,
+            parts,
+            fetch,
+            mirror_misses: settings.mirror_misses,
+            learning: tokio::sync::Mutex::default(),
+        }
     }
 }
 
@@ -450,9 +461,49 @@ impl EngineHandle {
         answered.await.map_err(|_| EngineError::Busy)
     }
 
-    /// What the operator decided about signatures and removals.
-    pub fn policy(&self) -> &SyncPolicy {
-        &self.addresses().rules.policy
+    /// Takes a release back: the version is withheld as if it had never been one. `false` when there
+    /// was none.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    pub async fn take_release_back(
+        &self,
+        name: &PackageName,
+        version: &str,
+        by: By,
+    ) -> Result<bool, EngineError> {
+        let (of, version) = (name.clone(), version.to_owned());
+        self.change_blocks(name, move |rows| releases::remove_by(rows, &of, &version, &by)).await
+    }
+
+    /// What the operator decided, with the rules about readers as they are now.
+    pub fn policy(&self) -> Arc<SyncPolicy> {
+        self.addresses().rules.current.get()
+    }
+
+    /// Other rules about what readers are not given, in effect when it returns; caches learn of it
+    /// a moment later.
+    pub fn change_reader_rules(&self, hold: HoldPolicy, deny: DenyRules) {
+        self.addresses().rules.current.change(hold, deny);
+        self.shared.parts.tell(EngineEvent::PolicyChanged);
+    }
+
+    /// Reads what rules look at, for the versions of a package whose rows are older than that, from
+    /// its document. One package at a time: they wait here, not in memory.
+    ///
+    /// # Errors
+    /// When it could not be read or written.
+    pub async fn learn_facts(&self, name: &PackageName) -> Result<(), EngineError> {
+        let (handle, name) = (self.clone(), name.clone());
+        let learning = async move {
+            let _one = handle.shared.learning.lock().await;
+            match Learned::read(handle.store(), &name).await? {
+                Some(learned) => handle.write(Box::new(move |rows| learned.save(rows))).await,
+                None => Ok(()),
+            }
+        };
+        let done = self.shared.parts.runtime.spawn(learning).await;
+        done.map_err(|_| EngineError::Busy)?
     }
 
     /// Upstream requests run on the engine's runtime, whoever waits for them.

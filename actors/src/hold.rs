@@ -4,12 +4,14 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use npm::PackageName;
 
+use crate::deny::pattern::covers;
+
 /// What an operator decided about young versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HoldPolicy {
     /// `security.hold`: younger versions are held back; zero: none.
     pub time: Duration,
-    /// `security.hold_except`: names, and scopes as `@scope/*`, that are never held back.
+    /// `security.hold_except`: names, `@scope/*` and patterns with `*` that are never held back.
     pub except: Vec<String>,
 }
 
@@ -17,7 +19,7 @@ impl HoldPolicy {
     /// Whether versions of this package are held back at all.
     #[must_use]
     pub fn concerns(&self, name: &PackageName) -> bool {
-        !self.time.is_zero() && !self.except.iter().any(|rule| covers(rule, name))
+        !self.time.is_zero() && !self.except.iter().any(|rule| covers(rule, name.as_str()))
     }
 
     /// What was published after this moment is too young at `now_ms`.
@@ -44,13 +46,6 @@ impl HoldPolicy {
 
     fn time_ms(&self) -> i64 {
         i64::try_from(self.time.as_millis()).unwrap_or(i64::MAX)
-    }
-}
-
-fn covers(rule: &str, name: &PackageName) -> bool {
-    match rule.strip_suffix("/*") {
-        Some(scope) => name.as_str().split_once('/').is_some_and(|(of, _)| of == scope),
-        None => rule == name.as_str(),
     }
 }
 

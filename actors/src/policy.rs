@@ -2,11 +2,14 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use npm::SignatureVerdict;
+use parking_lot::RwLock;
 
 use crate::clock::Clock;
+use crate::deny::DenyRules;
 use crate::hold::HoldPolicy;
 
 /// What becomes of versions whose registry signature is not valid (`sync.signatures`).
@@ -93,6 +96,8 @@ pub struct SyncPolicy {
     pub removed_after: Duration,
     /// `security.hold` and its exceptions.
     pub hold: HoldPolicy,
+    /// `security.deny_…`.
+    pub deny: DenyRules,
     /// What ages are measured by.
     pub clock: Clock,
 }
@@ -104,6 +109,7 @@ impl Default for SyncPolicy {
             removed: RemovedPolicy::default(),
             removed_after: Duration::from_secs(3600),
             hold: HoldPolicy::default(),
+            deny: DenyRules::default(),
             clock: Clock::default(),
         }
     }
@@ -114,5 +120,29 @@ impl SyncPolicy {
     #[must_use]
     pub fn withholds(&self, verdict: Option<SignatureVerdict>) -> bool {
         self.signatures == SignaturePolicy::Require && verdict != Some(SignatureVerdict::Valid)
+    }
+}
+
+/// The policy as readers meet it: what they are not given can be changed while the program runs.
+#[derive(Clone, Debug)]
+pub struct CurrentPolicy(Arc<RwLock<Arc<SyncPolicy>>>);
+
+impl CurrentPolicy {
+    /// Begins with this.
+    #[must_use]
+    pub fn new(policy: SyncPolicy) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(policy))))
+    }
+
+    /// As it is now.
+    #[must_use]
+    pub fn get(&self) -> Arc<SyncPolicy> {
+        Arc::clone(&self.0.read())
+    }
+
+    /// Takes other rules about readers; everything else stays.
+    pub(crate) fn change(&self, hold: HoldPolicy, deny: DenyRules) {
+        let mut current = self.0.write();
+        *current = Arc::new(SyncPolicy { hold, deny, ..SyncPolicy::clone(&current) });
     }
 }

@@ -7,7 +7,7 @@ use store::{Store, Validators, VersionChange, VersionState};
 use crate::change_builder::{DocumentPlan, Terms};
 use crate::committer::CommitError;
 use crate::known::{Known, UnusableDocument};
-use crate::policy::{SignaturePolicy, SyncPolicy};
+use crate::policy::{CurrentPolicy, SignaturePolicy, SyncPolicy};
 use crate::removal;
 use crate::signing_keys::{Keys, SigningKeys, WriteRows};
 use crate::upstream::{FetchedDocument, Upstream, UpstreamError};
@@ -15,8 +15,10 @@ use crate::upstream::{FetchedDocument, Upstream, UpstreamError};
 /// The operator's policy and what following it needs; cheap to clone.
 #[derive(Clone)]
 pub struct Rules {
-    /// What was decided.
+    /// What was decided when the engine started; syncs go by it.
     pub policy: SyncPolicy,
+    /// The same with the rules about readers as they are now.
+    pub current: CurrentPolicy,
     /// Tarballs above this are skipped (`sync.max_tarball`).
     pub max_tarball_bytes: u64,
     /// Keys of registries.

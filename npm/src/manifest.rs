@@ -4,6 +4,9 @@
 //! as list, numbers for strings). A field of another shape than expected counts as absent;
 //! only a manifest that is no object at all is an error.
 
+mod licence;
+mod scripts;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -12,6 +15,8 @@ use serde_json::value::RawValue;
 use crate::json;
 use crate::packument::ScanError;
 use crate::signature::Signature;
+
+use scripts::Scripts;
 
 #[cfg(test)]
 mod tests;
@@ -71,6 +76,10 @@ pub struct VersionFacts<'a> {
     pub unpacked_size: Option<u64>,
     /// `dist.signatures`.
     pub signatures: Vec<Signature<'a>>,
+    /// `license` as one text, see [`licence::read`]; `None` when none is announced.
+    pub licence: Option<Cow<'a, str>>,
+    /// Whether installing it runs something: a script, or a build that clients start by themselves.
+    pub install_scripts: bool,
     /// Whether clients would call it deprecated: `true`, or a text that is not empty.
     pub deprecated: bool,
     /// `dependencies` and `optionalDependencies`: name and spec, names once.
@@ -81,6 +90,7 @@ pub struct VersionFacts<'a> {
 pub(crate) fn facts(raw: &RawValue) -> Result<VersionFacts<'_>, ScanError> {
     let mut facts = VersionFacts::default();
     let (mut dependencies, mut optional) = (Vec::new(), Vec::new());
+    let (mut old_licences, mut scripts) = (None, Scripts::default());
     json::each_member(raw.get(), |key, value| match &*key {
         "name" => facts.name = json::string(value),
         "version" => facts.version = json::string(value),
@@ -88,8 +98,15 @@ pub(crate) fn facts(raw: &RawValue) -> Result<VersionFacts<'_>, ScanError> {
         "dist" => read_dist(&mut facts, value),
         "dependencies" => dependencies = texts(value),
         "optionalDependencies" => optional = texts(value),
+        "license" => facts.licence = licence::read(value),
+        "licenses" => old_licences = licence::read(value),
+        "scripts" => scripts.written = scripts::run_on_install(value),
+        "hasInstallScript" => scripts.announced = value == "true",
+        "gypfile" => scripts.builds = value == "true",
         _ => {}
     })?;
+    facts.licence = facts.licence.or(old_licences);
+    facts.install_scripts = scripts.any();
     // npm lists optional ones in both maps; the optional spec is the one that counts
     dependencies.append(&mut optional);
     json::fold_duplicates(&mut dependencies, |(name, _)| name);

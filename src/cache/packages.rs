@@ -17,7 +17,7 @@ use store::packages::{self, DocumentRef, PackageRow};
 use store::{PackageStatus, Validators};
 
 use super::generations::{Generations, Seen};
-use super::withheld::{Hidden, Withheld, blocked};
+use super::withheld::{Hidden, Withheld, learn};
 use crate::access::rights::is_ours;
 use crate::error::ApiError;
 
@@ -174,27 +174,37 @@ impl Packages {
 
     async fn load(&self, name: &PackageName) -> Result<Arc<Package>, NoPackage> {
         let seen = self.generations.look(name);
-        let (wanted, engine) = (name.clone(), self.engine.clone());
-        let is_private = engine.registries().ownership().is_private(name);
-        let read = self.engine.store().read(move |rows| {
-            let row = packages::find(rows, &wanted)?;
-            let withheld = Withheld::read(rows, engine.policy(), &wanted, row.as_ref())?;
-            let ours = row.as_ref().is_some_and(|row| is_ours(&row.registry, is_private));
-            let maintainers =
-                if ours { Some(maintainers::of_package(rows, &wanted)?) } else { None };
-            Ok((row, withheld, maintainers))
-        });
-        let (row, withheld, maintainers) =
-            read.await.map_err(|error| NoPackage::Failed(error.into()))?;
-        if let Some(block) = &withheld.package {
-            return Err(NoPackage::Failed(blocked(name, block)));
+        let (mut row, mut withheld, mut maintainers) = self.look(name).await?;
+        if withheld.lacks_facts {
+            learn(&self.engine, name).await;
+            (row, withheld, maintainers) = self.look(name).await?;
+        }
+        if let Some(refused) = withheld.package {
+            return Err(NoPackage::Failed(refused));
         }
         let hidden = Arc::new(withheld.versions);
         row.and_then(|row| package(row, hidden, maintainers, seen))
             .map(Arc::new)
             .ok_or(NoPackage::NotHere)
     }
+
+    async fn look(&self, name: &PackageName) -> Result<Looked, NoPackage> {
+        let (wanted, policy) = (name.clone(), self.engine.policy());
+        let is_private = self.engine.registries().ownership().is_private(name);
+        let read = self.engine.store().read(move |rows| {
+            let row = packages::find(rows, &wanted)?;
+            let withheld = Withheld::read(rows, &policy, &wanted, row.as_ref())?;
+            let ours = row.as_ref().is_some_and(|row| is_ours(&row.registry, is_private));
+            let maintainers =
+                if ours { Some(maintainers::of_package(rows, &wanted)?) } else { None };
+            Ok((row, withheld, maintainers))
+        });
+        read.await.map_err(|error| NoPackage::Failed(error.into()))
+    }
 }
+
+/// What the tables say of a package: its row, what is withheld, and who maintains one of ours.
+type Looked = (Option<PackageRow>, Withheld, Option<Vec<String>>);
 
 /// A row without a document, or whose document lists nothing, is as good as none.
 fn package(

@@ -16,7 +16,7 @@ use store::registries::SELF;
 use store::versions::{self, TarballRow};
 
 use super::generations::{Generations, Seen};
-use super::withheld::refusal;
+use super::withheld::{Ruling, learn, ruling};
 use crate::access::rights::is_ours;
 use crate::downloads::Unwritten;
 use crate::error::ApiError;
@@ -97,17 +97,12 @@ impl Tarballs {
         }
         let seen = self.generations.look(name);
         let is_private = self.engine.registries().ownership().is_private(name);
-        let (wanted, engine) = (key.clone(), self.engine.clone());
-        let read = self.engine.store().read(move |rows| {
-            let found = versions::find_by_file(rows, &wanted.name, &wanted.file)?;
-            let row = found.as_ref().map(|found| &found.row);
-            let version = row.map_or(WHOLE_PACKAGE, |row| row.version.as_str());
-            let row = row.filter(|_| found.as_ref().is_some_and(|it| it.registry != SELF));
-            let refused = refusal(rows, engine.policy(), &wanted.name, version, row)?;
-            Ok((found, refused))
-        });
-        let (row, refused) = read.await?;
-        if let Some(refused) = refused {
+        let (mut row, mut ruled) = self.look(&key).await?;
+        if matches!(ruled, Ruling::Unread) {
+            learn(&self.engine, name).await;
+            (row, ruled) = self.look(&key).await?;
+        }
+        if let Some(refused) = ruled.refusal(format_args!("{name}: {file}")) {
             return Err(refused);
         }
         let Some(row) = row else { return Ok(Place::Unknown) };
@@ -116,6 +111,17 @@ impl Tarballs {
             self.cache.insert(key, Arc::clone(held)).await;
         }
         Ok(place)
+    }
+
+    async fn look(&self, key: &FileKey) -> Result<(Option<TarballRow>, Ruling), ApiError> {
+        let (wanted, policy) = (key.clone(), self.engine.policy());
+        let read = self.engine.store().read(move |rows| {
+            let found = versions::find_by_file(rows, &wanted.name, &wanted.file)?;
+            let version = found.as_ref().map_or(WHOLE_PACKAGE, |found| &found.row.version);
+            let ruled = ruling(rows, &policy, &wanted.name, version, found.as_ref())?;
+            Ok((found, ruled))
+        });
+        Ok(read.await?)
     }
 
     /// A tarball that has just been stored.

@@ -1,20 +1,23 @@
-//! What readers must not get although it is here: blocked, too young, or not signed as required.
+//! What readers must not get although it is here: blocked, denied by a rule, too young, or not
+//! signed as required.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use actors::SyncPolicy;
+use actors::deny::Denied;
 use actors::hold::HoldPolicy;
 use actors::rules::unsigned_text;
+use actors::{EngineHandle, SyncPolicy};
 use npm::PackageName;
 use store::blocks::{self, BlockRow, WHOLE_PACKAGE};
+use store::facts::{self, Facts};
 use store::packages::PackageRow;
 use store::registries::SELF;
 use store::releases;
-use store::versions::{self, VersionRow};
+use store::versions::{self, TarballRow, VersionRow};
 use store::{AnyConnection, StoreError};
 
-use crate::error::ApiError;
+use crate::error::{ApiError, denied};
 
 /// Versions left out of documents.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,6 +69,13 @@ impl HiddenVersions {
         i64::from_le_bytes(first)
     }
 
+    /// Leaves out a version that a rule denies, unless it is blocked anyway.
+    pub fn deny(&mut self, version: &str, denied: &Denied) {
+        if self.versions.insert(version.to_owned()) {
+            self.told.insert(version.to_owned(), format!("denied: {}", denied.text()));
+        }
+    }
+
     /// Leaves out a blocked version.
     pub fn block(&mut self, block: &BlockRow) {
         self.versions.insert(block.version.clone());
@@ -75,10 +85,12 @@ impl HiddenVersions {
 
 /// What the tables say about withholding a package.
 pub struct Withheld {
-    /// The block of the whole package.
-    pub package: Option<BlockRow>,
+    /// The refusal of the whole package.
+    pub package: Option<ApiError>,
     /// Versions left out.
     pub versions: HiddenVersions,
+    /// Rules ask for what was never read of some versions; until then these are left out.
+    pub lacks_facts: bool,
 }
 
 impl Withheld {
@@ -92,13 +104,17 @@ impl Withheld {
         name: &PackageName,
         row: Option<&PackageRow>,
     ) -> Result<Self, StoreError> {
-        let mut withheld = Self { package: None, versions: HiddenVersions::default() };
+        let versions = HiddenVersions::default();
+        let mut withheld = Self { package: None, versions, lacks_facts: false };
         for block in blocks::of_package(rows, name)? {
             if block.version == WHOLE_PACKAGE {
-                withheld.package = Some(block);
+                withheld.package = Some(blocked(name, &block));
             } else {
                 withheld.versions.block(&block);
             }
+        }
+        if is_denied_ground(policy, name, row.map(|row| row.registry.as_str())) {
+            withheld.deny(rows, policy, name, row)?;
         }
         // what is published here is neither young by surprise nor signed by an upstream
         let row = row.filter(|row| row.registry != SELF);
@@ -109,6 +125,31 @@ impl Withheld {
             withheld.versions.versions.extend(versions::not_valid(rows, row.id)?);
         }
         Ok(withheld)
+    }
+
+    fn deny(
+        &mut self,
+        rows: &mut AnyConnection,
+        policy: &SyncPolicy,
+        name: &PackageName,
+        row: Option<&PackageRow>,
+    ) -> Result<(), StoreError> {
+        let (rules, released) = (&policy.deny, releases::of_package(rows, name)?);
+        let by_name = rules.name(name);
+        if let Some(denied_name) = by_name.as_ref().filter(|_| released.is_empty()) {
+            self.package.get_or_insert_with(|| denied(name, &denied_name.text()));
+            return Ok(());
+        }
+        let Some(row) = row else { return Ok(()) };
+        for version in facts::of_package(rows, row.id)? {
+            self.lacks_facts |= rules.judges_versions() && version.facts == Facts::Unread;
+            if let Some(denied) = by_name.clone().or_else(|| rules.version(&version))
+                && !released.contains(&version.version)
+            {
+                self.versions.deny(&version.version, &denied);
+            }
+        }
+        Ok(())
     }
 
     fn hold(
@@ -148,35 +189,114 @@ fn too_young(
     Ok(Some(ApiError::Held(format!("{name}@{} is not released yet: {why}", row.version))))
 }
 
+/// Whether rules of the settings are about this package; what is published here is our own.
+fn is_denied_ground(policy: &SyncPolicy, name: &PackageName, registry: Option<&str>) -> bool {
+    policy.deny.concerns(name) && registry != Some(SELF)
+}
+
+/// What a rule of the settings says about one version, or a file of unknown version.
+fn by_rule(
+    rows: &mut AnyConnection,
+    policy: &SyncPolicy,
+    name: &PackageName,
+    version: &str,
+    found: Option<&TarballRow>,
+) -> Result<Ruling, StoreError> {
+    if !is_denied_ground(policy, name, found.map(|found| found.registry.as_str())) {
+        return Ok(Ruling::Free);
+    }
+    let of_version = match found.filter(|_| policy.deny.judges_versions()) {
+        Some(found) => facts::of_version(rows, found.package_id, version)?,
+        None => None,
+    };
+    let is_unread = of_version.as_ref().is_some_and(|row| row.facts == Facts::Unread);
+    let by_name = policy.deny.name(name);
+    let rule = by_name.or_else(|| policy.deny.version(of_version.as_ref()?));
+    let Some(rule) = rule else {
+        return Ok(if is_unread { Ruling::Unread } else { Ruling::Free });
+    };
+    let is_released = match version {
+        WHOLE_PACKAGE => !releases::of_package(rows, name)?.is_empty(),
+        version => releases::has(rows, name, version)?,
+    };
+    if is_released {
+        return Ok(Ruling::Free);
+    }
+    if is_unread {
+        return Ok(Ruling::Unread);
+    }
+    let what = match version {
+        WHOLE_PACKAGE => name.to_string(),
+        version => format!("{name}@{version}"),
+    };
+    Ok(Ruling::Refused(denied(what, &rule.text())))
+}
+
 /// The refusal of a blocked package, or of one version or file of it.
 #[must_use]
 pub fn blocked(what: impl std::fmt::Display, block: &BlockRow) -> ApiError {
     ApiError::Legal(format!("{what} was blocked, reason: {}", block.told()))
 }
 
-/// Why this version is not given out, if it is not; `row` is there when the version is known.
+/// Whether a version is given out.
+#[derive(Debug)]
+pub enum Ruling {
+    /// It is.
+    Free,
+    /// It is not.
+    Refused(ApiError),
+    /// A rule asks for what was never read of it, see [`EngineHandle::learn_facts`].
+    Unread,
+}
+
+impl Ruling {
+    /// The refusal, if it is one; what nobody could read is not given out.
+    #[must_use]
+    pub fn refusal(self, what: impl std::fmt::Display) -> Option<ApiError> {
+        match self {
+            Self::Free => None,
+            Self::Refused(refused) => Some(refused),
+            Self::Unread => Some(denied(what, "what its manifest says could not be read yet")),
+        }
+    }
+}
+
+/// Reads what rules ask for, before they are asked again. Where it cannot be read they say no.
+pub async fn learn(engine: &EngineHandle, name: &PackageName) {
+    if let Err(error) = engine.learn_facts(name).await {
+        tracing::warn!(package.name = %name, %error, "its manifests were not read for the rules");
+    }
+}
+
+/// Why this version is not given out, if it is not; `found` is there when the version is known.
 ///
 /// # Errors
 /// Those of the database.
-pub fn refusal(
+pub fn ruling(
     rows: &mut AnyConnection,
     policy: &SyncPolicy,
     name: &PackageName,
     version: &str,
-    row: Option<&VersionRow>,
-) -> Result<Option<ApiError>, StoreError> {
+    found: Option<&TarballRow>,
+) -> Result<Ruling, StoreError> {
     if let Some(block) = blocks::of_version(rows, name, version)? {
         let what = match version {
             WHOLE_PACKAGE => name.to_string(),
             version => format!("{name}@{version}"),
         };
-        return Ok(Some(blocked(what, &block)));
+        return Ok(Ruling::Refused(blocked(what, &block)));
     }
+    match by_rule(rows, policy, name, version, found)? {
+        Ruling::Free => {}
+        other => return Ok(other),
+    }
+    let row = found.filter(|found| found.registry != SELF).map(|found| &found.row);
     if let Some(row) = row.filter(|_| policy.hold.concerns(name))
         && let Some(refused) = too_young(rows, policy, name, row)?
     {
-        return Ok(Some(refused));
+        return Ok(Ruling::Refused(refused));
     }
     let unsigned = row.filter(|row| policy.withholds(row.signature));
-    Ok(unsigned.map(|row| ApiError::Forbidden(unsigned_text(name, version, row.signature))))
+    let refused = unsigned.map(|row| unsigned_text(name, version, row.signature));
+    Ok(refused.map_or(Ruling::Free, |text| Ruling::Refused(ApiError::Forbidden(text))))
 }

@@ -1,13 +1,14 @@
-//! `espejo block add | remove | list | hold | release`: what readers are refused, by a person or
-//! for its age.
+//! `espejo block add | remove | list | hold | deny | release`: what readers are refused, by a
+//! person, for its age or by a rule.
 
-use std::time::Duration;
+mod deny;
+mod hold;
 
 use actors::clock::now_ms;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use serde_json::json;
-use store::{Store, StoreError, WriteFn, blocks, blocks::WHOLE_PACKAGE, releases};
+use store::{Store, StoreError, WriteFn, blocks};
 
 use super::{
     arguments::GlobalArguments,
@@ -22,13 +23,7 @@ use super::{
 use crate::{
     blocked::BlockTarget,
     config::Config,
-    control::{
-        holds,
-        messages::{
-            BlockAnswer, BlockRequest, BlocksAnswer, BlocksQuery, DoneAnswer, HeldAnswer,
-            HoldsAnswer, HoldsQuery,
-        },
-    },
+    control::messages::{BlockAnswer, BlockRequest, BlocksAnswer, BlocksQuery, DoneAnswer},
 };
 
 /// Commands of `block`.
@@ -42,19 +37,11 @@ pub enum BlockCommand {
     /// All blocks by name
     List(ListArguments),
     /// Versions that are held back because they are young, or would be
-    Hold(HoldArguments),
-    /// Give a version out that is held back
-    Release(TargetArgument),
-}
-
-/// Arguments of `block hold`.
-#[derive(Debug, Args)]
-pub struct HoldArguments {
-    /// Look as if security.hold were this long: 3d
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
-    pub dry_run: Option<Duration>,
-    #[command(flatten)]
-    pub page: ListArguments,
+    Hold(hold::HoldArguments),
+    /// Versions that rules of the settings deny, or would
+    Deny(deny::DenyArguments),
+    /// Give a version out that is held back or denied
+    Release(hold::ReleaseArguments),
 }
 
 /// Arguments of `block add`.
@@ -96,8 +83,9 @@ pub fn run(command: &BlockCommand, global: &GlobalArguments, output: &Output) ->
         BlockCommand::Add(arguments) => add(&place, arguments, output),
         BlockCommand::Remove(arguments) => remove(&place, arguments, output),
         BlockCommand::List(arguments) => list(&place, arguments, output),
-        BlockCommand::Hold(arguments) => hold(&config, &place, arguments, output),
-        BlockCommand::Release(arguments) => release(&place, arguments, output),
+        BlockCommand::Hold(arguments) => hold::list(&config, &place, arguments, output),
+        BlockCommand::Deny(arguments) => deny::list(&config, &place, arguments, output),
+        BlockCommand::Release(arguments) => hold::release(&place, arguments, output),
     }
 }
 
@@ -114,6 +102,32 @@ impl Place {
         }
         let folder = DataFolder::lock(config)?;
         Ok(Self::Local { store: folder.open_store(config)?, _folder: folder })
+    }
+}
+
+/// Asks for pages until there are enough rows; answers them and where the list goes on.
+fn collect<T>(
+    page: &ListArguments,
+    mut ask: impl FnMut(Option<BlockTarget>, usize) -> Result<(Vec<T>, Option<String>), Problem>,
+) -> Result<(Vec<T>, Option<String>), Problem> {
+    let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
+    let mut next = page.after.clone();
+    let mut all = Vec::new();
+    loop {
+        let after = next.as_deref().map(target).transpose()?;
+        let (rows, behind) = ask(after, limit.saturating_sub(all.len()))?;
+        all.extend(rows);
+        next = behind;
+        if next.is_none() || all.len() >= limit {
+            return Ok((all, next));
+        }
+    }
+}
+
+/// Says how to see what did not fit.
+fn say_more(output: &Output, next: Option<&str>) {
+    if let Some(next) = next {
+        output.note(format_args!("There is more: add --after {next}"));
     }
 }
 
@@ -206,71 +220,6 @@ fn list(place: &Place, arguments: &ListArguments, output: &Output) -> Outcome {
         table.add_row([&block.target, &block.kind, &age, &block.reason]);
     }
     output.line(table);
-    Ok(Exit::Done)
-}
-
-fn hold(config: &Config, place: &Place, arguments: &HoldArguments, output: &Output) -> Outcome {
-    let after = arguments.page.after.as_deref().map(target).transpose()?;
-    let limit = arguments.page.limit;
-    let hold_ms = arguments.dry_run.and_then(|time| i64::try_from(time.as_millis()).ok());
-    let held = match place {
-        Place::Remote(client) => {
-            let after = after.map(|target| target.to_string());
-            let query = HoldsQuery { hold_ms, after, limit: Some(limit) };
-            runtime::small()?.block_on(client.find::<_, HoldsAnswer>("holds", &query))?.held
-        }
-        Place::Local { store, .. } => {
-            let policy = holds::as_if(&config.sync.policy, hold_ms);
-            store
-                .read_blocking(move |rows| HeldAnswer::list(rows, &policy, after.as_ref(), limit))?
-        }
-    };
-    if output.json {
-        output.json(&json!({ "held": held }));
-        return Ok(Exit::Done);
-    }
-    if held.is_empty() {
-        output.line("Nothing is held back.");
-        return Ok(Exit::Done);
-    }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(["HELD", "AGE", "LEFT"]);
-    let now_ms = config.sync.policy.clock.now_ms();
-    for version in &held {
-        let age = now_ms.saturating_sub(version.published_at_ms).max(0).unsigned_abs();
-        let left = version.until_ms.saturating_sub(now_ms).max(0).unsigned_abs();
-        table.add_row([&version.target, &text::age(age), &text::age(left)]);
-    }
-    output.line(table);
-    Ok(Exit::Done)
-}
-
-fn release(place: &Place, arguments: &TargetArgument, output: &Output) -> Outcome {
-    let target = target(&arguments.target)?;
-    if target.version == WHOLE_PACKAGE {
-        return Err(Problem::usage(format!("{target} is a package; a release names one version"))
-            .hint("espejo block release NAME@VERSION"));
-    }
-    match place {
-        Place::Remote(client) => {
-            let (target, reason) = (target.to_string(), String::new());
-            let request = BlockRequest { target, reason };
-            let done = client.post::<_, DoneAnswer>("releases", &request);
-            runtime::small()?.block_on(done)?;
-        }
-        Place::Local { store, .. } => {
-            let of = target.clone();
-            let mut writer = store.writer_blocking()?;
-            writer
-                .write_blocking(move |rows| releases::add_by(rows, &of.name, &of.version, &by()))?;
-        }
-    }
-    if output.json {
-        output.json(&json!({ "released": target.to_string() }));
-    } else {
-        output.line(format_args!("{target} is given out from now on, whatever its age."));
-    }
     Ok(Exit::Done)
 }
 

@@ -32,6 +32,8 @@ pub enum Kind {
     List,
     /// A list of addresses and ranges (`10.0.0.0/8`).
     Ranges,
+    /// A list of package names, `@scope/*`, and other patterns with `*`.
+    Names,
 }
 
 /// One row of the table.
@@ -261,9 +263,39 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting(
         "security.hold_except",
+        Kind::Names,
+        "",
+        "names, @scope/* and other patterns with * that are never kept back",
+    ),
+    setting(
+        "security.deny_names",
+        Kind::Names,
+        "",
+        "names, @scope/* and other patterns with * that readers never get (451)",
+    ),
+    setting(
+        "security.deny_licences",
         Kind::List,
         "",
-        "names, and scopes as @scope/*, that are never kept back",
+        "SPDX ids and patterns with * that readers never get; none: without a licence",
+    ),
+    setting(
+        "security.deny_larger_than",
+        Kind::Size,
+        "0B",
+        "readers never get tarballs larger than this; 0B: of any size",
+    ),
+    setting(
+        "security.deny_install_scripts",
+        Kind::Flag,
+        "false",
+        "true: readers never get versions that run something when they are installed",
+    ),
+    setting(
+        "security.deny_except",
+        Kind::Names,
+        "",
+        "names, @scope/* and other patterns with * that no rule of deny_ is about",
     ),
     setting(
         "limits.login_per_minute",

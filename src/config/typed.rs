@@ -10,6 +10,7 @@ use std::{
 use actors::SyncPolicy;
 use actors::changes_follower::FeedStart;
 use actors::clock::Clock;
+use actors::deny::DenyRules;
 use actors::hold::HoldPolicy;
 use actors::hook_dispatcher::HookSettings;
 use actors::policy::UnknownChoice;
@@ -448,6 +449,13 @@ impl Reader<'_> {
                 hold: HoldPolicy {
                     time: self.with("security.hold", value::parse_duration)?,
                     except: self.list("security.hold_except"),
+                },
+                deny: DenyRules {
+                    names: self.list("security.deny_names"),
+                    licences: self.list("security.deny_licences"),
+                    larger_than_bytes: self.with("security.deny_larger_than", value::parse_size)?,
+                    install_scripts: self.flag("security.deny_install_scripts"),
+                    except: self.list("security.deny_except"),
                 },
                 clock: Clock::default(),
             },

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, str::FromStr, time::Duration};
 use actors::{changes_follower::FeedStart, upstream::FeedChoice};
 use bytesize::ByteSize;
 use ipnet::IpNet;
+use npm::PackageName;
 use toml::de::DeValue;
 use url::Url;
 
@@ -54,7 +55,7 @@ impl Value {
                 .parse()
                 .map(Self::Count)
                 .map_err(|_| refuse("must be a whole number from 0", text)),
-            Kind::List | Kind::Ranges => {
+            Kind::List | Kind::Ranges | Kind::Names => {
                 let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
                 Self::list(kind, parts.map(str::to_owned).collect())
             }
@@ -77,7 +78,7 @@ impl Value {
                     _ => Self::Count(parsed),
                 })
             }
-            (Kind::List | Kind::Ranges, DeValue::Array(items)) => {
+            (Kind::List | Kind::Ranges | Kind::Names, DeValue::Array(items)) => {
                 let mut texts = Vec::with_capacity(items.len());
                 for item in items.iter() {
                     let text = item.get_ref().as_str().ok_or_else(|| ValueError {
@@ -88,7 +89,7 @@ impl Value {
                 }
                 Self::list(kind, texts)
             }
-            (Kind::Flag | Kind::Count | Kind::List | Kind::Ranges, other) => {
+            (Kind::Flag | Kind::Count | Kind::List | Kind::Ranges | Kind::Names, other) => {
                 Err(ValueError { rule: wanted(kind).into(), given: type_name(other).into() })
             }
             (_, DeValue::String(text)) => checked_text(kind, text).map(Self::Text),
@@ -103,6 +104,9 @@ impl Value {
             for item in &items {
                 parse_range(item)?;
             }
+        }
+        if kind == Kind::Names {
+            items.iter().try_for_each(|item| check_pattern(item))?;
         }
         Ok(Self::List(items))
     }
@@ -133,6 +137,17 @@ pub fn parse_range(text: &str) -> Result<IpNet, ValueError> {
     IpNet::from_str(text)
         .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
         .map_err(|_| refuse("must be addresses or ranges like 10.0.0.0/8", text))
+}
+
+/// A package name, or a pattern with `*` that some name can match.
+///
+/// # Errors
+/// When no name can ever match.
+pub fn check_pattern(text: &str) -> Result<(), ValueError> {
+    let filled = ["a", "a/a"].map(|name| text.replace('*', name));
+    let can_match = filled.iter().any(|name| PackageName::parse(name).is_ok());
+    let rule = "must be package names, @scope/*, or patterns with *";
+    can_match.then_some(()).ok_or_else(|| refuse(rule, text))
 }
 
 /// `ADDRESS:PORT`, where `localhost` means 127.0.0.1.
@@ -229,7 +244,7 @@ fn wanted(kind: Kind) -> &'static str {
     match kind {
         Kind::Flag => "must be true or false",
         Kind::Count => "must be a whole number from 0",
-        Kind::List | Kind::Ranges => "must be a list of texts",
+        Kind::List | Kind::Ranges | Kind::Names => "must be a list of texts",
         Kind::Size => "must be a size like \"500MiB\"",
         Kind::Duration => "must be a time like \"5m\"",
         _ => "must be a text in quotes",

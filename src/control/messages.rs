@@ -225,10 +225,10 @@ pub struct BlockRequest {
 pub struct HoldsQuery {
     /// As if `security.hold` were this long, in milliseconds; as it is when left out.
     pub hold_ms: Option<i64>,
-    /// Only versions behind this `NAME@VERSION`: the next page.
+    /// From this `NAME` on, or behind this `NAME@VERSION`: the next page.
     pub after: Option<String>,
     /// At most this many rows, 1 to 1,000; 100 when left out.
-    pub limit: Option<i64>,
+    pub limit: Option<usize>,
 }
 
 /// Answer of `GET holds`.
@@ -236,6 +236,57 @@ pub struct HoldsQuery {
 pub struct HoldsAnswer {
     /// The versions, by name.
     pub held: Vec<HeldAnswer>,
+    /// Where the list goes on, also behind a page without rows; none at its end.
+    #[serde(default)]
+    pub next: Option<String>,
+}
+
+/// Body of `POST denials`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DenialsQuery {
+    /// Rules to try in place of those of the settings.
+    pub tried: Option<TriedRules>,
+    /// From this `NAME` on, or behind this `NAME@VERSION`: the next page.
+    pub after: Option<String>,
+    /// At most this many rows, 1 to 1,000; 100 when left out.
+    pub limit: Option<usize>,
+}
+
+/// Rules that are not set yet; the names are those of `security.deny_…`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TriedRules {
+    /// Names and patterns.
+    pub names: Vec<String>,
+    /// Licences and patterns.
+    pub licences: Vec<String>,
+    /// Tarballs of more bytes; 0: none.
+    pub larger_than_bytes: u64,
+    /// Versions that run something when they are installed.
+    pub install_scripts: bool,
+    /// Exceptions; those of the settings when there are none.
+    pub except: Vec<String>,
+}
+
+/// Answer of `POST denials`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DenialsAnswer {
+    /// The versions, by name.
+    pub denied: Vec<DeniedAnswer>,
+    /// Where the list goes on, also behind a page without rows; none at its end.
+    pub next: Option<String>,
+}
+
+/// A version that a rule denies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeniedAnswer {
+    /// `NAME@VERSION`.
+    pub target: String,
+    /// The setting: `security.deny_names`.
+    pub rule: String,
+    /// What it found.
+    pub found: String,
 }
 
 /// A version that is too young to be given out.

@@ -9,6 +9,7 @@
 pub mod answers;
 pub mod blocks;
 pub mod body;
+pub mod denials;
 pub mod events;
 pub mod holds;
 pub mod hooks;
@@ -22,3 +23,4 @@ pub mod socket;
 pub mod status;
 pub mod sync;
 pub mod tasks;
+pub mod walk;

@@ -88,7 +88,7 @@ pub async fn delete_block(
     Ok(json_answer(&Done { ok: true }))
 }
 
-/// Gives a version out that is held back by its age (`security.hold`).
+/// Gives a version out that is held back by its age (`security.hold`) or denied by a rule.
 ///
 /// # Errors
 /// 401 and 403 for others than admins, 404 for what is not here.
@@ -108,6 +108,24 @@ pub async fn put_release(
     }
     app.engine.release(&name, version, by).await?;
     Ok(created(&Done { ok: true }))
+}
+
+/// Takes a release back; one that is not there is as good as taken back.
+///
+/// # Errors
+/// 401 and 403 for others than admins, 403 for private packages, 404 for what is not here.
+pub async fn delete_release(
+    app: &App,
+    request: &HttpRequest,
+    payload: Payload,
+    name: PackageName,
+    version: &str,
+) -> Result<HttpResponse, ApiError> {
+    drain(request, payload, app.settings.max_body_bytes).await?;
+    let by = admin(app, request).await?;
+    look(app, &name, None).await?.public(&name, "hold back")?;
+    app.engine.take_release_back(&name, version, by).await?;
+    Ok(json_answer(&Done { ok: true }))
 }
 
 fn reason(body: &[u8]) -> Result<String, ApiError> {

@@ -10,7 +10,7 @@ use super::miss;
 use super::packument::form_of;
 use crate::app::App;
 use crate::cache::render::Wanted;
-use crate::cache::withheld::refusal;
+use crate::cache::withheld::ruling;
 use crate::error::ApiError;
 
 /// Serves the manifest a spec resolves to. A version that our document lacks may have been
@@ -48,12 +48,11 @@ pub async fn get_manifest(
 
 /// Why a version that exists is not shown: a client that asks for it by its number is told.
 async fn withheld(app: &App, name: &PackageName, spec: &str) -> Result<Option<ApiError>, ApiError> {
-    let (engine, name, version) = (app.engine.clone(), name.clone(), spec.to_owned());
+    let (policy, of, version) = (app.engine.policy(), name.clone(), spec.to_owned());
+    // what rules ask for was read with the package's state
     let read = app.engine.store().read(move |rows| {
-        let found = versions::find(rows, &name, &version)?;
-        let row = found.as_ref().filter(|found| found.registry != SELF);
-        let row = row.map(|found| &found.row);
-        refusal(rows, engine.policy(), &name, &version, row)
+        let found = versions::find(rows, &of, &version)?;
+        ruling(rows, &policy, &of, &version, found.as_ref())
     });
-    Ok(read.await?)
+    Ok(read.await?.refusal(format_args!("{name}@{spec}")))
 }

@@ -99,9 +99,12 @@ async fn hidden(
     let mut hidden = HiddenVersions::default();
     blocks.iter().for_each(|block| hidden.block(block));
     hidden.versions.extend(document.withheld.iter().cloned());
-    let hold = &app.engine.policy().hold;
+    for (version, denied) in document.denied.iter().filter(|(key, _)| !released.contains(*key)) {
+        hidden.deny(version, denied);
+    }
+    let policy = app.engine.policy();
     for (version, until_ms) in document.held.iter().filter(|(key, _)| !released.contains(*key)) {
-        hidden.hold(version, *until_ms, hold);
+        hidden.hold(version, *until_ms, &policy.hold);
     }
     Ok(Arc::new(hidden))
 }

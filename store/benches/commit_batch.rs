@@ -12,6 +12,7 @@ use std::time::Duration;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use npm::{ManifestDigest, PackageName, Sha512Digest};
 use store::blobs::BlobLocation;
+use store::facts::ManifestFacts;
 use store::tasks::{NewTask, TaskOptions, enqueue as enqueue_all};
 use store::{
     BlobSettings, CommitBatch, DatabaseSettings, DocumentChange, DocumentEncoding, Keeping,
@@ -74,6 +75,11 @@ fn version(minor: usize, number: u64, blob: Sha512Digest) -> VersionChange {
         reason: None,
         signature: None,
         published_at_ms: None,
+        facts: Some(ManifestFacts {
+            licence: Some("MIT".to_owned()),
+            announced_bytes: None,
+            install_scripts: false,
+        }),
     }
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::blobs::BlobLocation;
+use crate::facts::ManifestFacts;
 use crate::publication::Publication;
 use crate::states::{
     DocumentEncoding, Keeping, PackageStatus, TaskFailure, TaskState, VersionState,
@@ -190,6 +191,8 @@ pub struct VersionChange {
     pub signature: Option<SignatureVerdict>,
     /// When it was published; written once, a later value never replaces it.
     pub published_at_ms: Option<i64>,
+    /// What its manifest says that rules look at; `None` leaves what was read before.
+    pub facts: Option<ManifestFacts>,
 }
 
 impl From<&VersionRow> for VersionChange {
@@ -207,6 +210,7 @@ impl From<&VersionRow> for VersionChange {
             reason: row.reason.clone(),
             signature: row.signature,
             published_at_ms: row.published_at_ms,
+            facts: None,
         }
     }
 }

@@ -39,6 +39,7 @@ pub mod dist_tags;
 pub mod downloads;
 pub mod epochs;
 mod error;
+pub mod facts;
 pub mod feeds;
 pub mod gates;
 pub mod grants;

@@ -1,4 +1,5 @@
-//! The `releases` table: versions that an admin gave out before they were old enough.
+//! The `releases` table: versions that an admin gives out although they are young or a rule denies
+//! them.
 
 use std::collections::HashSet;
 
@@ -8,7 +9,7 @@ use npm::PackageName;
 use crate::audit::{self, By};
 use crate::dialect::{self, RowsStatement, Value};
 use crate::schema::releases;
-use crate::{AnyConnection, StoreError};
+use crate::{AnyConnection, StoreError, epochs};
 
 const INSERT: RowsStatement = RowsStatement {
     head: "INSERT INTO releases (name, version, operator, created_at_ms) VALUES ",
@@ -62,9 +63,29 @@ pub fn add_by(
     ];
     let is_new = INSERT.execute(connection, &values)? > 0;
     if is_new {
+        epochs::raise(connection, epochs::Kind::Blocks)?;
         audit::record(connection, by, "hold.release", &format!("{name}@{version}"), None, None)?;
     }
     Ok(is_new)
+}
+
+/// Takes a release back, with a row of the audit log (a write); `false` when there was none.
+///
+/// # Errors
+/// Those of the database.
+pub fn remove_by(
+    connection: &mut AnyConnection,
+    name: &PackageName,
+    version: &str,
+    by: &By,
+) -> Result<bool, StoreError> {
+    let row = releases::table.find((name.as_str(), version));
+    if diesel::delete(row).execute(connection)? == 0 {
+        return Ok(false);
+    }
+    epochs::raise(connection, epochs::Kind::Blocks)?;
+    audit::record(connection, by, "hold.take_back", &format!("{name}@{version}"), None, None)?;
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -84,6 +105,15 @@ mod tests {
             assert_eq!(all, HashSet::from(["1.0.0".to_owned()]));
             let filter = audit::AuditFilter { limit: 10, ..audit::AuditFilter::default() };
             assert_eq!(test.read(|rows| audit::list(rows, &filter)).len(), 1);
+            let take_back = |version| test.write(|rows| remove_by(rows, &lamp, version, &ada));
+            assert!(!take_back("1.0.1"));
+            assert!(take_back("1.0.0"));
+            assert!(!take_back("1.0.0"));
+            assert!(!test.read(|rows| has(rows, &lamp, "1.0.0")));
+            let log = test.read(|rows| audit::list(rows, &filter));
+            let told: Vec<_> = log.iter().map(|row| (&*row.action, &*row.subject)).collect();
+            let lines = [("hold.take_back", "lamp@1.0.0"), ("hold.release", "lamp@1.0.0")];
+            assert_eq!(told, lines);
         });
     }
 }

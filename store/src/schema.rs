@@ -42,6 +42,9 @@ diesel::table! {
         removed_at_ms -> Nullable<BigInt>,
         signature -> Nullable<Text>,
         published_at_ms -> Nullable<BigInt>,
+        licence -> Nullable<Text>,
+        announced_bytes -> Nullable<BigInt>,
+        install_scripts -> Nullable<Text>,
     }
 }
 

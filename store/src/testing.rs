@@ -176,6 +176,7 @@ pub(crate) fn remote(version: &str) -> VersionChange {
         reason: None,
         signature: None,
         published_at_ms: None,
+        facts: None,
     }
 }
 

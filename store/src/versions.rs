@@ -7,7 +7,6 @@ use npm::{ManifestDigest, PackageName, Sha512Digest, SignatureVerdict};
 
 use crate::blob_rows::{self, LOCATION, RawLocation};
 use crate::blobs::BlobLocation;
-use crate::packages::package_name;
 use crate::schema::{blobs, packages, versions};
 use crate::states::{Keeping, VersionState};
 use crate::{AnyConnection, StoreError};
@@ -220,32 +219,21 @@ pub fn published_after(
     Ok(found.load(connection)?)
 }
 
-/// Versions of all packages that were published after a moment and are still upstream, with that
-/// moment, behind (name, version). Reads every row of the table, which has no index for it: a
-/// question people ask now and then.
+/// As [`published_after`], without versions that are gone upstream and in byte order.
 ///
 /// # Errors
 /// Those of the database.
-pub fn all_published_after(
+pub fn listed_published_after(
     connection: &mut AnyConnection,
+    package_id: i64,
     at_ms: i64,
-    after: (&str, &str),
-    limit: i64,
-) -> Result<Vec<(PackageName, String, i64)>, StoreError> {
-    let (name, version) = after;
-    let behind =
-        packages::name.gt(name).or(packages::name.eq(name).and(versions::version.gt(version)));
+) -> Result<Vec<(String, i64)>, StoreError> {
     let found = versions::table
-        .inner_join(packages::table.on(packages::id.eq(versions::package_id)))
+        .filter(versions::package_id.eq(package_id))
         .filter(versions::published_at_ms.gt(at_ms).and(versions::removed_at_ms.is_null()))
-        .filter(behind)
-        .order((packages::name, versions::version))
-        .limit(limit)
-        .select((packages::name, versions::version, versions::published_at_ms.assume_not_null()))
-        .load::<(String, String, i64)>(connection)?;
-    let read =
-        |(name, version, at_ms): (String, String, i64)| Ok((package_name(&name)?, version, at_ms));
-    found.into_iter().map(read).collect()
+        .order(versions::version)
+        .select((versions::version, versions::published_at_ms.assume_not_null()));
+    Ok(found.load(connection)?)
 }
 
 /// As [`of_package`] for several packages; those without versions are left out.

@@ -6,6 +6,7 @@ use npm::{
     ExpectedDigest, Keyring, ManifestDigest, PackageName, PackumentScan, SignatureVerdict,
     VersionEntry, VersionFacts, canonical_tarball_file,
 };
+use store::facts::ManifestFacts;
 use store::versions::VersionRow;
 use store::{VersionChange, VersionState};
 
@@ -153,6 +154,7 @@ impl<'a, 'd> Planning<'a, 'd> {
             reason: None,
             signature: None,
             published_at_ms: Some(self.published_at_ms(&entry.key)),
+            facts: Some(ManifestFacts::from(facts)),
         }
     }
 

@@ -13,9 +13,12 @@ use super::flight::Landing;
 use super::{FetchThroughDeps, MissError};
 use crate::change_builder::DocumentPlan;
 use crate::committer::CommitError;
+use crate::deny::{Denied, learn};
 use crate::known::Known;
 use crate::removal::{self, Absence};
-use crate::upstream::{FREE_BODY_BYTES, FetchedDocument, PackumentAnswer, UpstreamError, Urgency};
+use crate::upstream::{
+    FREE_BODY_BYTES, FetchedDocument, PackumentAnswer, UpstreamError, Urgency, in_place,
+};
 
 /// A package that changes all the time is given up after this many tries.
 const TRIES_ON_CONFLICT: usize = 3;
@@ -32,6 +35,8 @@ pub struct MissDocument {
     pub withheld: HashSet<String>,
     /// Versions that are too young, and when they are old enough.
     pub held: HashMap<String, i64>,
+    /// Versions that a rule of the settings denies, and what it says.
+    pub denied: HashMap<String, Denied>,
     commit: watch::Receiver<CommitState>,
     /// Large bodies keep their place in the large lane as long as somebody renders them.
     _lane: Option<Arc<OwnedSemaphorePermit>>,
@@ -124,6 +129,7 @@ async fn try_fetch(
         validators: fetched.validators.clone(),
         withheld,
         held: held(deps, &known, &plan.versions),
+        denied: denied(deps, &known, &fetched.body),
         commit,
         _lane: fetched.lane.clone(),
     }));
@@ -155,7 +161,7 @@ fn withheld(deps: &FetchThroughDeps, known: &Known, plan: &DocumentPlan) -> Hash
 
 /// Versions of a new document that are too young; what was written first counts.
 fn held(deps: &FetchThroughDeps, known: &Known, new: &[VersionChange]) -> HashMap<String, i64> {
-    let policy = &deps.rules.policy;
+    let policy = deps.rules.current.get();
     if !policy.hold.concerns(&known.name) {
         return HashMap::new();
     }
@@ -169,6 +175,25 @@ fn held(deps: &FetchThroughDeps, known: &Known, new: &[VersionChange]) -> HashMa
         Some((version.clone(), policy.hold.until_ms(at_ms)))
     });
     young.collect()
+}
+
+/// Versions of a document that rules deny; where there are none the document is not looked at.
+fn denied(deps: &FetchThroughDeps, known: &Known, body: &Bytes) -> HashMap<String, Denied> {
+    let rules = &deps.rules.current.get().deny;
+    if !rules.concerns(&known.name) {
+        return HashMap::new();
+    }
+    let by_name = rules.name(&known.name);
+    let sizes: HashMap<&str, Option<i64>> =
+        known.versions.iter().map(|row| (row.version.as_str(), row.size_bytes)).collect();
+    let all = in_place(body.len(), || learn::of_document(body)).unwrap_or_default();
+    let judged = all.into_iter().filter_map(|(version, facts)| {
+        let size_bytes = sizes.get(version.as_str()).copied().flatten();
+        let row = learn::as_row(&version, size_bytes, facts);
+        let denied = by_name.clone().or_else(|| rules.version(&row))?;
+        Some((version, denied))
+    });
+    judged.collect()
 }
 
 fn withheld_rows(deps: &FetchThroughDeps, known: &Known) -> impl Iterator<Item = String> {
@@ -193,6 +218,7 @@ async fn already_here(deps: &FetchThroughDeps, known: &Known) -> Option<MissDocu
     let done = CommitState::Done { package_id: row.id, revision: row.revision };
     Some(MissDocument {
         name: row.name.clone(),
+        denied: denied(deps, known, &body),
         body,
         validators: row.validators.clone(),
         withheld: withheld_rows(deps, known).collect(),

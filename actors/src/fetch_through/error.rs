@@ -35,6 +35,9 @@ pub enum MissError {
     /// Larger than what is fetched.
     #[error("{0}")]
     TooLarge(String),
+    /// A rule of the settings denies it; the text says which.
+    #[error("denied: {0}")]
+    Denied(String),
     /// Upstream gave an answer that cannot be used.
     #[error("{0}")]
     BadUpstream(String),

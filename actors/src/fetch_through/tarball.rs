@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use npm::{ExpectedDigest, PackageName};
-use store::blob_rows;
 use store::blobs::{BlobError, HashingError, HashingUpload, SMALL_BLOB_BYTES};
+use store::{blob_rows, releases};
 use url::Url;
 
 use super::flight::Landing;
@@ -98,6 +98,7 @@ struct Flight<'a> {
 impl Flight<'_> {
     async fn run(&self, landing: &Landing<String, Landed>) -> Result<(), MissError> {
         if let Some(found) = self.find_equal_blob().await? {
+            self.allow_size(u64::try_from(found.location.length).unwrap_or(0)).await?;
             match self.commit(found, false).await {
                 Err(CommitError::MissingBlob(_)) => {} // deleted meanwhile: fetch it
                 Err(error) => return Err(commit_failed(error)),
@@ -181,6 +182,7 @@ impl Flight<'_> {
         if announced.is_some_and(|bytes| bytes > limit) {
             return Err(too_large(limit, announced).into());
         }
+        self.allow_size(announced.unwrap_or(0)).await.map_err(Failure::Final)?;
         match announced {
             Some(length) if length > SMALL_BLOB_BYTES as u64 => {
                 self.stream(body, length, landing).await
@@ -193,6 +195,7 @@ impl Flight<'_> {
     }
 
     async fn store_small(&self, bytes: Bytes) -> Result<Stored, Failure> {
+        self.allow_size(bytes.len() as u64).await.map_err(Failure::Final)?;
         let mut verifier = self.wanted.expected.verifier();
         verifier.update(&bytes);
         let digest = verifier.finish().map_err(HashingError::from)?;
@@ -216,8 +219,20 @@ impl Flight<'_> {
             }
             upload.write(chunk).await?;
         }
+        self.allow_size(received).await.map_err(Failure::Final)?;
         let (digest, location, _) = upload.finish().await?;
         Ok(Stored { digest, location })
+    }
+
+    /// Refuses what is larger than readers may get: npm's documents do not tell the size, so it is
+    /// known here for the first time.
+    async fn allow_size(&self, bytes: u64) -> Result<(), MissError> {
+        let policy = self.deps.rules.current.get();
+        let denied = policy.deny.size(bytes).filter(|_| policy.deny.concerns(self.name));
+        let Some(denied) = denied else { return Ok(()) };
+        let (name, version) = (self.name.clone(), self.version.to_owned());
+        let is_released = self.deps.store.read(move |rows| releases::has(rows, &name, &version));
+        if is_released.await? { Ok(()) } else { Err(MissError::Denied(denied.text())) }
     }
 
     async fn upload(&self) -> Result<HashingUpload, BlobError> {

@@ -32,6 +32,7 @@ fn odd_shapes_count_as_absent() {
         let facts = facts_of(&manifest);
         assert_eq!(facts.tarball, None, "{odd}");
         assert_eq!(facts.dependencies, [], "{odd}");
+        assert_eq!(facts.licence.is_some(), ["[\"a\"]", "\"text\""].contains(&odd), "{odd}");
         let dist = format!(
             r#"{{"dist":{{"tarball":{odd},"integrity":{odd},"shasum":{odd},"unpackedSize":{odd}}}}}"#
         );
@@ -74,4 +75,46 @@ fn a_digest_differs_with_any_byte() {
     let digest = ManifestDigest::of(b"x");
     assert_eq!(ManifestDigest::from_slice(digest.as_bytes()), Some(digest));
     assert_eq!(ManifestDigest::from_slice(&[]), None);
+}
+
+#[test]
+fn a_licence_is_read_in_every_shape_it_was_written_in() {
+    for (members, licence) in [
+        (r#""license":"MIT""#, Some("MIT")),
+        (r#""license":" (MIT OR GPL-3.0) ""#, Some("(MIT OR GPL-3.0)")),
+        (r#""license":"SEE LICENSE IN \u0041""#, Some("SEE LICENSE IN A")),
+        (r#""license":{"type":"ISC","url":"http://h/"}"#, Some("ISC")),
+        (r#""license":{"name":"BSD"}"#, Some("BSD")),
+        (r#""license":["MIT","A B"]"#, Some("MIT OR (A B)")),
+        (r#""licenses":[{"type":"MIT"},{"type":"GPL"}]"#, Some("MIT OR GPL")),
+        (r#""licenses":"Apache","license":"MIT""#, Some("MIT")),
+        (r#""license":"","licenses":[{"type":"X11"}]"#, Some("X11")),
+        (r#""license":"  ""#, None),
+        (r#""license":[]"#, None),
+        (r#""license":{"url":"http://h/"}"#, None),
+        (r#""name":"x""#, None),
+    ] {
+        let manifest = format!("{{{members}}}");
+        assert_eq!(facts_of(&manifest).licence.as_deref(), licence, "{members}");
+    }
+}
+
+#[test]
+fn whatever_runs_on_install_is_seen() {
+    for (members, runs) in [
+        (r#""scripts":{"preinstall":"node x"}"#, true),
+        (r#""scripts":{"test":"t","install":"node-gyp rebuild"}"#, true),
+        (r#""scripts":{"postins\u0074all":"x"}"#, true),
+        (r#""scripts":{"postinstall":" "}"#, false),
+        (r#""scripts":{"prepare":"x","prepublish":"x","test":"y"}"#, false),
+        (r#""scripts":["install"]"#, false),
+        (r#""hasInstallScript":true"#, true),
+        (r#""hasInstallScript":false"#, false),
+        (r#""gypfile":true"#, true),
+        (r#""gypfile":"yes""#, false),
+        (r#""name":"x""#, false),
+    ] {
+        let manifest = format!("{{{members}}}");
+        assert_eq!(facts_of(&manifest).install_scripts, runs, "{members}");
+    }
 }

@@ -37,8 +37,15 @@ fn apply(old: &Config, mut new: Config, engine: &EngineHandle) -> Config {
         tracing::info!("settings read again, nothing changed");
         return new;
     }
+    let (about_readers, others): (Vec<&str>, Vec<&str>) =
+        changed.into_iter().partition(|key| is_about_readers(key));
+    if !about_readers.is_empty() {
+        let policy = &new.sync.policy;
+        engine.change_reader_rules(policy.hold.clone(), policy.deny.clone());
+        tracing::info!(settings = about_readers.join(" "), "settings changed and in use");
+    }
     let (now, later): (Vec<&str>, Vec<&str>) =
-        changed.into_iter().partition(|key| key.starts_with("upstream."));
+        others.into_iter().partition(|key| key.starts_with("upstream."));
     if !now.is_empty() {
         match use_upstream(&new, engine) {
             Ok(()) => tracing::info!(settings = now.join(" "), "settings changed and in use"),
@@ -68,6 +75,11 @@ fn keep_upstream(old: &Config, new: &mut Config) {
 fn changed_keys(old: &Config, new: &Config) -> Vec<&'static str> {
     let rows = old.rows.iter().zip(&new.rows);
     rows.filter(|(old, new)| old.value != new.value).map(|(_, new)| new.setting.key).collect()
+}
+
+/// What readers are not given: judged at every read, so it can change at any moment.
+fn is_about_readers(key: &str) -> bool {
+    ["security.hold", "security.deny_"].iter().any(|start| key.starts_with(start))
 }
 
 fn use_upstream(config: &Config, engine: &EngineHandle) -> Result<(), Problem> {

@@ -5,14 +5,17 @@ use std::collections::HashMap;
 use super::package_rows::Plan;
 use crate::change::VersionChange;
 use crate::dialect::{RowsStatement, Value};
+use crate::facts::scripts_text;
 use crate::{AnyConnection, StoreError};
 
-/// Two rules stand in this statement: what a version must hash to is written once, and a version
-/// that is held does not become remote because upstream was read again.
+/// Three rules stand in this statement: what a version must hash to is written once, a version
+/// that is held does not become remote because upstream was read again, and what is known of a
+/// manifest stays where a change brings none.
 const UPSERT: RowsStatement = RowsStatement {
     head: "INSERT INTO versions (package_id, version, manifest, tarball_url, tarball_file, \
-           expected, state, blob, size_bytes, reason, signature, published_at_ms) VALUES ",
-    columns: 12,
+           expected, state, blob, size_bytes, reason, signature, published_at_ms, licence, \
+           announced_bytes, install_scripts) VALUES ",
+    columns: 15,
     tail: " ON CONFLICT (package_id, version) DO UPDATE SET manifest = excluded.manifest, \
            tarball_url = excluded.tarball_url, tarball_file = excluded.tarball_file, \
            expected = COALESCE(versions.expected, excluded.expected), \
@@ -26,6 +29,11 @@ const UPSERT: RowsStatement = RowsStatement {
            THEN versions.reason ELSE excluded.reason END, \
            signature = COALESCE(excluded.signature, versions.signature), \
            published_at_ms = COALESCE(versions.published_at_ms, excluded.published_at_ms), \
+           licence = CASE WHEN excluded.install_scripts IS NULL \
+           THEN versions.licence ELSE excluded.licence END, \
+           announced_bytes = CASE WHEN excluded.install_scripts IS NULL \
+           THEN versions.announced_bytes ELSE excluded.announced_bytes END, \
+           install_scripts = COALESCE(excluded.install_scripts, versions.install_scripts), \
            removed_at_ms = NULL",
 };
 
@@ -65,7 +73,8 @@ fn last_of_each(versions: &[VersionChange]) -> impl Iterator<Item = &VersionChan
     last.into_values()
 }
 
-fn values(package_id: i64, row: &VersionChange) -> [Value<'_>; 12] {
+fn values(package_id: i64, row: &VersionChange) -> [Value<'_>; 15] {
+    let facts = row.facts.as_ref();
     [
         Value::BigInt(package_id),
         Value::Text(&row.version),
@@ -79,5 +88,8 @@ fn values(package_id: i64, row: &VersionChange) -> [Value<'_>; 12] {
         Value::OptionalText(row.reason.as_deref()),
         Value::OptionalText(row.signature.map(npm::SignatureVerdict::as_str)),
         Value::OptionalBigInt(row.published_at_ms),
+        Value::OptionalText(facts.and_then(|facts| facts.licence.as_deref())),
+        Value::OptionalBigInt(facts.and_then(|facts| facts.announced_bytes)),
+        Value::OptionalText(facts.map(|facts| scripts_text(facts.install_scripts))),
     ]
 }

@@ -4,6 +4,8 @@
 
 mod block_api;
 mod blocks;
+mod denial_changes;
+mod denials;
 mod holds;
 mod packages;
 mod versions;

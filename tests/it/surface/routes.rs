@@ -188,6 +188,7 @@ const ROWS: &[Row] = &[
     },
     row("[blocks, version]", "DELETE", "/-/package/lamp/blocks/1.0.0", ADMIN),
     row("[releases, version]", "PUT", "/-/package/lamp/releases/9.9.9", NONE),
+    row("[releases, version]", "DELETE", "/-/package/lamp/releases/9.9.9", ADMIN),
     row(ORG, "GET", "/-/org/none", USER_NONE),
     row(ORG, "GET", "/-/org/none/member", USER_NONE),
     row(ORG, "GET", "/-/org/none/user", USER_NONE),

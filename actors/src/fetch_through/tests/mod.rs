@@ -23,7 +23,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::*;
-use crate::policy::{SignaturePolicy, SyncPolicy};
+use crate::policy::{CurrentPolicy, SignaturePolicy, SyncPolicy};
 use crate::signing_keys::{SigningKeys, WriteRows};
 use crate::upstream::raw_server::{Act, RawRequest, RawServer, answer, ok, raw};
 use crate::upstream::{RetryPolicy, UpstreamSettings};
@@ -117,6 +117,7 @@ impl World {
             rules: Rules {
                 max_tarball_bytes: 50 << 20,
                 policy: SyncPolicy { signatures: SignaturePolicy::Off, ..SyncPolicy::default() },
+                current: CurrentPolicy::new(SyncPolicy::default()),
                 keys: SigningKeys::new(store.clone(), no_writes()),
                 store: store.clone(),
                 write: no_writes(),

@@ -1,0 +1,3 @@
+ALTER TABLE versions DROP COLUMN install_scripts;
+ALTER TABLE versions DROP COLUMN announced_bytes;
+ALTER TABLE versions DROP COLUMN licence;

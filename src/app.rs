@@ -38,6 +38,7 @@ use crate::extract::request_id::RequestIds;
 use crate::publishing::{PublishSettings, Publishing};
 use crate::rate_limits::PerMinute;
 use crate::registries::Rules;
+use crate::search::{Search, SearchSettings};
 
 /// How the server is to serve; filled by the command line from the configuration.
 #[derive(Debug, Clone)]
@@ -100,6 +101,8 @@ pub struct ServeSettings {
     pub log_heartbeat: Duration,
     /// How often counts of downloads are written down, 60 s.
     pub write_downloads_every: Duration,
+    /// The search; `None` for none.
+    pub search: Option<SearchSettings>,
     /// Time a client has for its request line and headers, 10 s.
     pub headers_within: Duration,
     /// Threads that serve; one per core is right.
@@ -142,6 +145,7 @@ impl Default for ServeSettings {
             log_access: false,
             log_heartbeat: Duration::from_secs(15),
             write_downloads_every: Duration::from_secs(60),
+            search: None,
             headers_within: Duration::from_secs(10),
             workers: 2,
             handle_signals: false,
@@ -251,6 +255,8 @@ pub struct App {
     pub counters: Counters,
     /// Downloads that are not written down yet.
     pub downloads: Downloads,
+    /// The search, where there is one.
+    pub search: Option<Arc<Search>>,
     /// When the server started.
     pub started: Instant,
     /// The same as unix milliseconds.
@@ -309,6 +315,7 @@ impl App {
             request_ids: RequestIds::new(),
             counters: Counters::default(),
             downloads: Downloads::new(engine.clone()),
+            search: settings.search.clone().map(Search::new).map(Arc::new),
             started: Instant::now(),
             started_ms: now_ms(),
             stopping: watch::Sender::new(false),
@@ -323,6 +330,9 @@ impl App {
         app.runtime.spawn(Accounts::keep_writing_uses(Arc::downgrade(&app)));
         let every = app.settings.write_downloads_every;
         app.runtime.spawn(Downloads::keep_writing(Arc::downgrade(&app), every));
+        if let Some(search) = &app.search {
+            app.runtime.spawn(Arc::clone(search).keep(app.engine.clone(), app.stopping()));
+        }
         Ok(app)
     }
 

@@ -44,6 +44,7 @@ pub mod rate_limits;
 pub mod registries;
 pub mod repair;
 pub mod routes;
+pub mod search;
 pub mod server;
 pub mod simulated;
 pub mod tls;

@@ -21,8 +21,8 @@ use crate::error::ApiError;
 use crate::handlers::publish::Revised;
 use crate::handlers::{
     access, advisories, audit, blocks, dist_tag, downloads, feed, health, home, hooks, login,
-    manifest, orgs, packument, publish, registries, signing, stars, sync, tarball, tasks, tokens,
-    unserved, users,
+    manifest, orgs, packument, publish, registries, search, signing, stars, sync, tarball, tasks,
+    tokens, unserved, users,
 };
 use crate::operations::accounts::{
     AddLink, AddToken, AddUser, ChangeUser, FindUser, ListTokens, ListUsers, RemoveToken,
@@ -45,6 +45,8 @@ pub fn registry(config: &mut ServiceConfig) {
         .service(read("/all", unserved::get_all))
         .service(read("/npm/v1/keys", signing::get_keys))
         .service(read("/npm/v1/attestations/{spec:.*}", signing::get_attestations))
+        .service(read("/v1/search", search::get_search))
+        .service(web::resource("/v1/search/sync/{name:.*}").to(search::search_api))
         .service(read("/tasks", tasks::list_tasks))
         .service(read("/tasks/{id}", tasks::get_task))
         .service(command("/tasks/{id}/cancel", tasks::cancel_task))

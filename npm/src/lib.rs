@@ -20,6 +20,7 @@
 )]
 
 pub mod advisory;
+pub mod card;
 pub mod change;
 pub mod diff;
 pub mod dist_tag;
@@ -36,6 +37,7 @@ pub mod render;
 pub mod signature;
 pub mod version;
 
+pub use card::{Card, Person};
 pub use change::{Change, ChangesPage, Folded, PageError, Seq};
 pub use diff::{KnownVersion, PackumentDiff};
 pub use dist_tag::{TagError, validate_dist_tag};

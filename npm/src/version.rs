@@ -123,6 +123,11 @@ fn compare_parsed(a: &Version, b: &Version) -> Ordering {
     a.cmp(b).then_with(|| a.build().cmp(b.build()))
 }
 
+/// Whether a version is below 1.0.0 or a prerelease; a text that is no version counts as one.
+pub(crate) fn is_unstable(text: &str) -> bool {
+    parse(text).is_none_or(|version| version.major() == 0 || version.is_prerelease())
+}
+
 /// Reads what npm's loose parser takes: `v` and `=` before, leading zeros, no dash before
 /// the prerelease.
 fn parse(text: &str) -> Option<Version> {

@@ -171,6 +171,12 @@ impl Shown {
         self.maintained.contains(name) || self.gates.lets_in(name, reader)
     }
 
+    /// The names that may not be shown, here or not.
+    #[must_use]
+    pub fn kept_back(&self) -> Vec<PackageName> {
+        self.gates.names().filter(|name| !self.has(name)).cloned().collect()
+    }
+
     /// The same of a text; what is no name is nothing that anybody closed.
     #[must_use]
     pub fn has_text(&self, name: &str) -> bool {

@@ -129,7 +129,11 @@ pub fn make(
     Ok(pack(plain, wanted.encoding()))
 }
 
-fn unpack(source: &Source) -> Result<Bytes, MakeError> {
+/// The document itself.
+///
+/// # Errors
+/// [`MakeError::Damaged`] when the stored bytes are not it.
+pub fn unpack(source: &Source) -> Result<Bytes, MakeError> {
     let (bytes, encoding, body_bytes) = match source {
         Source::Body(body) => return Ok(body.clone()),
         Source::Stored { bytes, encoding, body_bytes } => (bytes, *encoding, *body_bytes),

@@ -372,6 +372,12 @@ pub const SETTINGS: &[Setting] = &[
         "true: dependencies, scripts, bin and license of the tarball must be those that are sent",
     ),
     setting(
+        "search.enabled",
+        Kind::Flag,
+        "true",
+        "a full-text index of what is here, in the data folder; false: searches answer 451",
+    ),
+    setting(
         "storage.kind",
         Kind::Choice(&["local", "s3"]),
         "local",

@@ -114,6 +114,13 @@ pub struct SecurityConfig {
     pub password_cost: u32,
 }
 
+/// `search.*`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SearchConfig {
+    /// Whether there is a search.
+    pub enabled: bool,
+}
+
 /// `storage.*`.
 #[derive(Debug, Clone)]
 pub struct StorageConfig {
@@ -197,6 +204,8 @@ pub struct Config {
     pub hooks: HooksConfig,
     /// `publish.*`.
     pub publish: PublishConfig,
+    /// `search.*`.
+    pub search: SearchConfig,
     /// `storage.*`.
     pub storage: StorageConfig,
     /// `server.*` and `tls.*`.
@@ -318,6 +327,7 @@ impl Config {
                 max_tarball_bytes: read.with("publish.max_tarball", value::parse_size)?,
                 strict: read.flag("publish.strict"),
             },
+            search: SearchConfig { enabled: read.flag("search.enabled") },
             storage: read.storage()?,
             server: read.server()?,
             log: LogConfig {

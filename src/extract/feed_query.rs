@@ -73,7 +73,11 @@ impl NamesQuery {
     }
 }
 
-fn whole(key: &str, value: &str, least: i64, most: i64) -> Result<i64, ApiError> {
+/// A whole number between two bounds.
+///
+/// # Errors
+/// [`ApiError::Invalid`] for anything else.
+pub fn whole(key: &str, value: &str, least: i64, most: i64) -> Result<i64, ApiError> {
     let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     let range = match most {
         i64::MAX => format!("from {least} on"),

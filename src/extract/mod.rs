@@ -9,6 +9,7 @@ pub mod fields;
 pub mod packed;
 pub mod range;
 pub mod request_id;
+pub mod search_query;
 pub mod segments;
 #[cfg(test)]
 mod tests;

@@ -18,6 +18,7 @@ pub mod orgs;
 pub mod packument;
 pub mod publish;
 pub mod registries;
+pub mod search;
 pub mod signing;
 pub mod stars;
 pub mod sync;

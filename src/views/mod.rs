@@ -11,6 +11,7 @@ pub mod hook;
 pub mod metrics;
 pub mod org;
 pub mod registry;
+pub mod search;
 pub mod sign_in;
 pub mod star;
 pub mod task;

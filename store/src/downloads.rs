@@ -3,11 +3,15 @@
 //! Counts are added in the statement, so the nodes of a cluster sum up. Days are counted since
 //! 1970. What is older than [`VERSIONS_KEPT_DAYS`] is kept by package only ([`fold`]).
 
-use diesel::dsl::min;
+use std::collections::HashMap;
+
+use diesel::dsl::{min, sql};
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 use npm::PackageName;
 
 use crate::dialect::{RowsStatement, Value};
+use crate::packages::package_name;
 use crate::schema::downloads;
 use crate::{AnyConnection, StoreError};
 
@@ -17,6 +21,9 @@ pub const ALL: &str = "*";
 
 /// Days for which versions are counted apart: the longest range of one question, and some.
 pub const VERSIONS_KEPT_DAYS: i64 = 400;
+
+/// Subjects of one query.
+const SUBJECTS_AT_ONCE: usize = 500;
 
 /// Milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
@@ -118,6 +125,51 @@ pub fn between(
     Ok(rows.load(connection)?)
 }
 
+/// How often each of these packages was fetched since a day; those that never were are left out.
+///
+/// # Errors
+/// Those of the database.
+pub fn sums(
+    connection: &mut AnyConnection,
+    names: &[PackageName],
+    first: i64,
+) -> Result<HashMap<String, i64>, StoreError> {
+    let mut found = HashMap::new();
+    for names in names.chunks(SUBJECTS_AT_ONCE) {
+        let rows = downloads::table
+            .filter(downloads::subject.eq_any(names.iter().map(PackageName::as_str)))
+            .filter(downloads::day.ge(first))
+            .group_by(downloads::subject)
+            .select((downloads::subject, sql::<BigInt>("CAST(SUM(count) AS BIGINT)")))
+            .load::<(String, i64)>(connection)?;
+        found.extend(rows);
+    }
+    Ok(found)
+}
+
+/// Packages that were fetched on a day whose versions are counted apart, behind a name, in byte
+/// order.
+///
+/// # Errors
+/// Those of the database.
+pub fn names_of_day(
+    connection: &mut AnyConnection,
+    day: i64,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<PackageName>, StoreError> {
+    let names = downloads::table
+        .filter(downloads::day.eq(day))
+        .filter(downloads::version.ne(ALL))
+        .filter(downloads::subject.gt(after))
+        .select(downloads::subject)
+        .distinct()
+        .order(downloads::subject)
+        .limit(limit)
+        .load::<String>(connection)?;
+    names.iter().map(|name| package_name(name)).collect()
+}
+
 /// Counts the versions of the oldest day before `day` by their package from now on (a write);
 /// answers whether there was such a day.
 ///
@@ -176,6 +228,36 @@ mod tests {
             assert_eq!(counts("@garden/ui", 0, 99), [all(10, 10)]);
             assert_eq!(counts(ALL, 0, 99), [all(10, 10), all(11, 2)]);
             assert_eq!(counts("lamp", 0, 99), [(11, "1.0.0".to_owned(), 2)]);
+        });
+    }
+
+    #[test]
+    fn packages_are_summed_up_and_those_of_a_day_are_listed() {
+        on_each_database(|test| {
+            let mut writer = test.store.writer_blocking().unwrap();
+            let counts = [
+                downloads("@garden/ui", "1.0.0", 10, 2),
+                downloads("@garden/ui", "1.1.0", 11, 3),
+                downloads("@garden/ui", "1.0.0", 9, 50),
+                downloads("lamp", "1.0.0", 11, 1),
+            ];
+            writer.write_blocking(|rows| add(rows, &counts)).unwrap();
+            let names =
+                ["@garden/ui", "lamp", "none"].map(|name| PackageName::parse(name).unwrap());
+            let found = test.store.read_blocking(|rows| sums(rows, &names, 10)).unwrap();
+            assert_eq!(
+                found,
+                HashMap::from([("@garden/ui".to_owned(), 5), ("lamp".to_owned(), 1)])
+            );
+            let of_day = |day, after, limit| {
+                let read = |rows: &mut AnyConnection| names_of_day(rows, day, after, limit);
+                let names = test.store.read_blocking(read).unwrap();
+                names.iter().map(|name| name.as_str().to_owned()).collect::<Vec<_>>()
+            };
+            assert_eq!(of_day(11, "", 9), ["@garden/ui", "lamp"]);
+            assert_eq!(of_day(11, "@garden/ui", 9), ["lamp"]);
+            assert_eq!(of_day(11, "", 1), ["@garden/ui"]);
+            assert!(of_day(12, "", 9).is_empty());
         });
     }
 

@@ -62,6 +62,11 @@ impl Gates {
         members.into_iter().any(|users| users.contains(user))
     }
 
+    /// The packages about which something was granted or said; no other one is closed.
+    pub fn names(&self) -> impl Iterator<Item = &PackageName> {
+        self.packages.keys()
+    }
+
     /// Whether nothing was ever granted or restricted, so that everybody may read everything.
     #[must_use]
     pub fn are_none(&self) -> bool {

@@ -30,6 +30,7 @@ mod publish;
 mod recovery;
 mod registries;
 mod removed;
+mod search;
 mod serve;
 mod signatures;
 mod surface;

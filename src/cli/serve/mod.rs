@@ -37,6 +37,7 @@ use crate::{
     logging::{self, LogFormat},
     publishing::PublishSettings,
     registries::Rules,
+    search::SearchSettings,
     server::{self, Running, ServeError},
 };
 
@@ -241,6 +242,9 @@ fn follow_settings(config: &Config) -> FollowSettings {
     }
 }
 
+/// Least time between two commits of the search index; each writes and flushes some files.
+const SEARCH_EVERY: Duration = Duration::from_secs(1);
+
 fn serve_settings(config: &Config) -> ServeSettings {
     ServeSettings {
         listen: config.listen,
@@ -279,6 +283,10 @@ fn serve_settings(config: &Config) -> ServeSettings {
         upstream_url: config.upstream.url.clone(),
         fresh_for: config.sync.fresh_for,
         negative_for: config.sync.negative_for,
+        search: config.search.enabled.then(|| SearchSettings {
+            folder: config.storage.path.join("search"),
+            every: SEARCH_EVERY,
+        }),
         ops_listen: config.ops_listen,
         control_socket: Some(config.storage.path.join(SOCKET_NAME)),
         log_access: config.log.access == "all",

@@ -12,6 +12,7 @@ mod audits;
 mod hooks;
 mod npm_commands;
 mod publishing;
+mod search;
 mod signatures;
 mod verdaccio;
 

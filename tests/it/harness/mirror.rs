@@ -9,6 +9,7 @@ use actors::upstream::{RetryPolicy, UpstreamSettings};
 use actors::{DEFAULT_REGISTRY, Engine, EngineHandle, EngineSettings};
 use espejo::admin_token;
 use espejo::app::ServeSettings;
+use espejo::search::SearchSettings;
 use espejo::server::{self, ServeError, StopHandle};
 use npm::PackageName;
 use serde_json::json;
@@ -66,6 +67,7 @@ pub struct Builder {
     serve: ServeSettings,
     engine: EngineSettings,
     asks: UpstreamSettings,
+    search: bool,
 }
 
 impl Builder {
@@ -93,6 +95,12 @@ impl Builder {
         self
     }
 
+    /// Turns the search on.
+    pub fn search(mut self) -> Self {
+        self.search = true;
+        self
+    }
+
     /// Changes how the engine works.
     pub fn engine(mut self, change: impl FnOnce(&mut EngineSettings)) -> Self {
         change(&mut self.engine);
@@ -115,6 +123,11 @@ impl Builder {
         let folder = tempfile::tempdir().expect("a scratch folder");
         self.engine.upstream = Some(self.asks);
         self.engine.data_folder = Some(folder.path().to_owned());
+        if self.search {
+            let every = Duration::from_millis(1);
+            self.serve.search =
+                Some(SearchSettings { folder: folder.path().join("search"), every });
+        }
         let store = StoreSettings {
             database: database::scratch(folder.path()),
             blobs: BlobSettings::Local {
@@ -145,7 +158,7 @@ impl TestMirror {
         // The breaker has tests of its own; here it would mix up the faults of one test.
         asks.breaker.failures = u32::MAX;
         let engine = EngineSettings { workers: 8, ..EngineSettings::default() };
-        Builder { upstream, serve: ServeSettings::default(), engine, asks }
+        Builder { upstream, serve: ServeSettings::default(), engine, asks, search: false }
     }
 
     /// A mirror with these packages upstream.
@@ -201,6 +214,11 @@ impl TestMirror {
     /// The engine.
     pub fn engine(&self) -> EngineHandle {
         self.running().engine.clone()
+    }
+
+    /// The data folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The store.

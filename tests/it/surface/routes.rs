@@ -51,6 +51,7 @@ const SET_NONE: [u16; 5] = [401, 401, 403, 404, 404];
 const OPEN_SO_FAR: [u16; 5] = ALL;
 const ORG: &str = "/org{rest:(/.*)?}";
 const TEAM: &str = "/team{rest:(/.*)?}";
+const SEARCH: &str = "/v1/search/sync/{name:.*}";
 const PROFILE: &str = "[/npm/v1/user, /npm/v1/user/]";
 const HOOKS: &str = "/npm/v1/hooks{rest:(/.*)?}";
 const TOKENS: &str = "/npm/v1/tokens{rest:(/.*)?}";
@@ -245,6 +246,9 @@ const ROWS: &[Row] = &[
     Row { body: "{}", ..row(SECURITY, "POST", "/-/npm/v1/security/advisories/bulk", ALL) },
     Row { body: "{}", ..row(SECURITY, "POST", "/-/npm/v1/security/audits", ALL) },
     row(SECURITY, "GET", "/-/npm/v1/security/no-such", [404; 5]),
+    row("/v1/search", "GET", "/-/v1/search?text=lamp", [451; 5]),
+    row(SEARCH, "PUT", "/-/v1/search/sync/lamp", [401, 401, 403, 451, 451]),
+    row(SEARCH, "DELETE", "/-/v1/search/sync/lamp", [401, 401, 403, 403, 451]),
     row("/tasks", "GET", "/-/tasks", OPEN),
     row("/tasks", "GET", "/-/tasks?author=me", [401, 401, 200, 200, 200]),
     row("/tasks/{id}", "GET", "/-/tasks/{task}", OPEN),

@@ -52,12 +52,14 @@ impl Search {
             let search = Arc::clone(&self);
             let mut run = tokio::spawn(search.run(engine.clone()));
             let ended = tokio::select! {
-                ended = &mut run => ended,
-                _ = stopping.wait_for(|stopping| *stopping) => {
-                    run.abort();
-                    let _ = run.await;
-                    break;
-                }
+                ended = &mut run => Some(ended),
+                () = stop(&mut stopping) => None,
+            };
+            let Some(ended) = ended else {
+                run.abort();
+                // it was told to
+                let _ = run.await;
+                break;
             };
             self.index.store(None);
             let Err(error) = ended.map_err(SearchError::from).and_then(|ended| ended);
@@ -68,7 +70,7 @@ impl Search {
                 tracing::warn!(%error, wait_ms = wait.as_millis(), "search is opened again");
             }
             wait = if began.elapsed() > GOOD_RUN { *WAITS.start() } else { wait };
-            let _ = tokio::time::timeout(wait, stopping.wait_for(|stopping| *stopping)).await;
+            let _ = tokio::time::timeout(wait, stop(&mut stopping)).await;
             wait = (wait * 2).min(*WAITS.end());
         }
         self.index.store(None);
@@ -94,7 +96,8 @@ impl Search {
             let waiting = self.take();
             let has_orders = waiting.iter().any(|one| one.done.is_some());
             let more = run.round(waiting).await?;
-            if run.dirty > 0 && (has_orders || !more || run.dirty >= COMMIT_AFTER) {
+            let is_due = !more || run.dirty >= COMMIT_AFTER;
+            if has_orders || run.passed >= COMMIT_AFTER || (run.dirty > 0 && is_due) {
                 run.commit().await?;
                 sleep(self.settings.every).await;
             }
@@ -120,6 +123,12 @@ impl Search {
     }
 }
 
+/// Waits until the server stops.
+async fn stop(stopping: &mut watch::Receiver<bool>) {
+    // whoever could tell is gone: that is the end, too
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
 /// One run over an open index.
 struct Run<'e> {
     engine: &'e EngineHandle,
@@ -130,8 +139,11 @@ struct Run<'e> {
     again: Vec<PackageName>,
     /// What is withheld changed in ways that nobody names.
     withheld_changed: bool,
-    /// Entries written since the last commit, and one for a place that moved.
+    /// Entries written since the last commit.
     dirty: usize,
+    /// Changes read since then. A place that moved past changes that search does not show is worth
+    /// no commit of its own: a kill makes them be read again.
+    passed: usize,
     done: Vec<oneshot::Sender<()>>,
 }
 
@@ -161,6 +173,7 @@ impl<'e> Run<'e> {
             again: Vec::new(),
             withheld_changed: false,
             dirty: 0,
+            passed: 0,
             done: Vec::new(),
         })
     }
@@ -188,7 +201,7 @@ impl<'e> Run<'e> {
         self.write(orders).await?;
         if let Some((seq, _)) = later.last() {
             self.place.seq = *seq;
-            self.dirty += 1;
+            self.passed += later.len();
         }
         Ok(later.len() >= AT_ONCE || !self.again.is_empty())
     }
@@ -244,7 +257,7 @@ impl<'e> Run<'e> {
     async fn commit(&mut self) -> Result<(), SearchError> {
         let (index, place) = (Arc::clone(&self.index), self.place.clone());
         tokio::task::spawn_blocking(move || index.commit(&place)).await??;
-        self.dirty = 0;
+        (self.dirty, self.passed) = (0, 0);
         for done in self.done.drain(..) {
             // who gave the order went away
             let _ = done.send(());

@@ -277,7 +277,7 @@ impl SearchIndex {
 }
 
 /// Ranks the hits of a segment.
-fn ranking(segment: &SegmentReader) -> impl Fn(u32, Score) -> f64 + 'static {
+fn ranking(segment: &SegmentReader) -> impl Fn(u32, Score) -> f64 + use<> {
     let downloads = segment.fast_fields().u64(DOWNLOADS).ok();
     let downloads = downloads.map(|column| column.first_or_default_col(0));
     move |entry, score| {

@@ -3,10 +3,10 @@
 use actors::clock::now_ms;
 use npm::PackageName;
 use serde_json::json;
-use store::WriteFn;
 use store::downloads::{Downloads, add, day_of};
+use store::{OrgRole, Visibility, WriteFn, orgs, visibilities};
 
-use super::{answer, described, finds, searching};
+use super::{answer, described, finds, has, searching};
 use crate::harness::{TestMirror, TokenKind};
 
 #[tokio::test]
@@ -26,7 +26,7 @@ async fn downloads_lift_a_package_but_not_above_the_exact_name() {
     let light = |name| described(name, "a light", &[]);
     let mirror = searching(&[light("lamp"), light("lamp-a"), light("lamp-b")]).await;
     let (user, _) = mirror.token("me", TokenKind::User).await;
-    finds(&mirror, "lamp", &["lamp", "lamp-a", "lamp-b"]).await;
+    has(&mirror, 3).await;
     let name = PackageName::parse("lamp-b").expect("a name");
     let count = Downloads { name, version: "1.0.0".into(), day: day_of(now_ms()), count: 5_000 };
     let write: WriteFn = Box::new(move |rows| add(rows, &[count]));
@@ -75,5 +75,36 @@ async fn users_write_a_package_anew_and_admins_take_it_out() {
     let missing = send("PUT", Some(&user), "/-/v1/search/sync/none").await.expect(404);
     assert_eq!(missing.error(), "[NOT_FOUND] none not found");
     send("PUT", Some(&user), "/-/v1/search/sync/%2e%2e").await.expect(422);
+    mirror.finish().await;
+}
+
+#[tokio::test]
+async fn a_package_with_readers_of_its_own_is_found_by_them_alone() {
+    let mirror =
+        searching(&[described("@garden/seeds", "green", &[]), described("lamp", "green", &[])])
+            .await;
+    let (ada, _) = mirror.token("ada", TokenKind::User).await;
+    let (bob, _) = mirror.token("bob", TokenKind::User).await;
+    let (admin, _) = mirror.token("root", TokenKind::Admin).await;
+    has(&mirror, 2).await;
+    let seeds = PackageName::parse("@garden/seeds").expect("a name");
+    let write: WriteFn = Box::new(move |rows| {
+        visibilities::set(rows, &seeds, Visibility::Restricted)?;
+        orgs::set_member(rows, "garden", "ada", OrgRole::Owner)?;
+        Ok(())
+    });
+    mirror.engine().write(write).await.expect("written");
+    finds(&mirror, "scope:garden", &[]).await;
+    for (token, found) in [(None, 1), (Some(&bob), 1), (Some(&ada), 2), (Some(&admin), 2)] {
+        let request = mirror.get("/-/v1/search?text=green");
+        let request = match token {
+            Some(token) => request.token(token),
+            None => request,
+        };
+        let answer = request.send().await.expect(200);
+        let page = answer.json();
+        assert_eq!(page["total"], found, "{token:?}");
+        assert_eq!(page["objects"].as_array().map(Vec::len), Some(found), "{token:?}");
+    }
     mirror.finish().await;
 }

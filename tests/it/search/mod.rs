@@ -2,6 +2,7 @@
 //! that readers must not get.
 
 mod index;
+mod kills;
 mod rights;
 mod withheld;
 

@@ -131,7 +131,7 @@ fn main() {
     let took = began.elapsed().saturating_sub(making);
     let rate = packages as f64 / took.as_secs_f64();
     println!("index    {packages} packages in {took:.1?}, {rate:.0} a second");
-    println!("memory   {:.0} MiB of our own before, {most:.0} MiB at most", before);
+    println!("memory   {before:.0} MiB of our own before, {most:.0} MiB at most");
     assert_eq!(index.len(), packages as u64);
     for (what, text) in QUESTIONS {
         let question = Question::parse(text).expect("a question");

@@ -62,7 +62,10 @@ impl Search {
                 break;
             };
             self.index.store(None);
-            let Err(error) = ended.map_err(SearchError::from).and_then(|ended| ended);
+            let error = match ended {
+                Ok(Err(error)) => error,
+                Err(ended) => SearchError::from(ended),
+            };
             if error.is_damage() {
                 tracing::warn!(%error, "the search index is made anew");
                 self.discard().await;

@@ -3,7 +3,7 @@
 //! The index is a cache of what is served, so it lives in this crate: losable, made anew from the
 //! tables whenever it is missing, damaged or that of another database. It knows a place in our own
 //! change log ([`store::changes`]) that is committed with it, and a part in the background
-//! ([`follower`]) reads on from there: after a kill the index is behind and catches up, and it can
+//! (`follower.rs`) reads on from there: after a kill the index is behind and catches up, and it can
 //! never be ahead. What readers must not get is looked up once more for each answer ([`states`]), so
 //! an index that is behind shows nothing that is withheld by now.
 //!

@@ -60,7 +60,6 @@ pub fn query(fields: &Fields, question: &Question, spelling: Spelling) -> Box<dy
 /// worth, times the fourth root of its downloads.
 pub fn rank(score: Score, downloads: u64) -> f64 {
     // a count of downloads that a float rounds ranks as well as the exact one
-    #[expect(clippy::cast_precision_loss, reason = "only ranks")]
     let downloads = downloads as f64;
     let (score, exact) = (f64::from(score), f64::from(EXACT));
     if score >= exact {

@@ -61,7 +61,6 @@ impl Score {
     #[must_use]
     pub fn of(rank: f64, downloads: u64) -> Self {
         // ten million downloads are as popular as it gets
-        #[expect(clippy::cast_precision_loss, reason = "only shown")]
         let popularity = ((1.0 + downloads as f64).log10() / 7.0).min(1.0);
         Self { last: rank, detail: Detail { quality: 1.0, popularity, maintenance: 1.0 } }
     }

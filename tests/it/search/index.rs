@@ -66,7 +66,7 @@ async fn a_lost_or_damaged_index_is_made_anew() {
                         if let Some(byte) = bytes.get_mut(middle) {
                             *byte ^= 0xff;
                         }
-                        std::fs::write(&path, bytes).expect("a file to write");
+                        std::fs::write(path, bytes).expect("a file to write");
                     }
                 }
             })

@@ -96,6 +96,7 @@ impl SearchIndex {
             .memory_budget_per_thread(WRITER_BYTES)
             .build();
         let writer = index.writer_with_options(options)?;
+        sweep(folder)?;
         let reader = index
             .reader_builder()
             .reload_policy(ReloadPolicy::Manual)
@@ -274,6 +275,17 @@ impl SearchIndex {
             withheld: is == Some("withheld"),
         }
     }
+}
+
+/// Deletes what a kill left of files that were being written; nobody else writes now.
+fn sweep(folder: &Path) -> Result<(), SearchError> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(b".tmp") {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Ranks the hits of a segment.

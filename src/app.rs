@@ -328,6 +328,7 @@ impl App {
             stop,
         });
         app.runtime.spawn(Accounts::keep_writing_uses(Arc::downgrade(&app)));
+        app.runtime.spawn(Accounts::keep_writing_refusals(Arc::downgrade(&app)));
         let every = app.settings.write_downloads_every;
         app.runtime.spawn(Downloads::keep_writing(Arc::downgrade(&app), every));
         if let Some(search) = &app.search {

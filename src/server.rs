@@ -189,6 +189,7 @@ impl Serving {
         let in_order = async {
             join_all(self.handles.iter().map(|handle| handle.stop(true))).await;
             self.app.accounts.write_uses().await;
+            self.app.accounts.write_refusals().await;
             self.app.downloads.write().await;
             engine.shutdown(until.saturating_duration_since(Instant::now())).await;
         };

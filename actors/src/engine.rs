@@ -453,6 +453,7 @@ fn start_janitor(
     let watched = JanitorSettings {
         folder: settings.data_folder.clone(),
         keep_free_bytes: settings.keep_free_bytes,
+        keep_audit_log: settings.keep_audit_log,
     };
     let (committer, common) = (committer.clone().recipient(), common.clone());
     let janitor = Supervisor::start(move |_| {

@@ -31,7 +31,7 @@ use crate::events::{EngineEvent, SyncSummary};
 use crate::fetch_through::{FetchThrough, FetchThroughDeps, MissDocument, MissError, TarballFetch};
 use crate::hold::HoldPolicy;
 use crate::hook_dispatcher::HookDeps;
-use crate::janitor::DescribeJanitor;
+use crate::janitor::{DescribeJanitor, TidyUp};
 use crate::log_writer::{DescribeLogWriter, LogWatch, ReadLog};
 use crate::policy::SyncPolicy;
 use crate::registries::{Registries, ReloadError};
@@ -285,6 +285,14 @@ impl EngineHandle {
             janitor: ask(&addresses.janitor, DescribeJanitor).await?,
             parked: self.shared.parts.parking.reason(),
         })
+    }
+
+    /// Deletes what is over, as is done every hour; ended when it answers.
+    ///
+    /// # Errors
+    /// When that takes too long for an answer; it goes on all the same.
+    pub async fn tidy_up(&self) -> Result<(), EngineError> {
+        ask(&self.addresses().janitor, TidyUp).await
     }
 
     /// Fetches the document of a package that is not here; all who ask for one name share one

@@ -12,7 +12,7 @@
 //! | [`log_writer`] | logs of running tasks |
 //! | [`audit`] | looks for what is missing: names, versions, silent takedowns |
 //! | [`hook_dispatcher`] | tells hooks of what happened |
-//! | [`janitor`] | free space, old tasks |
+//! | [`janitor`] | free space, what is over |
 //! | [`fetch_through`] | misses: what a reader asks for and is not here |
 //! | [`upstream`] | HTTP to registries; no actors |
 //! | [`change_builder`] | what a document means for the rows of its package |

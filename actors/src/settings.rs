@@ -31,6 +31,8 @@ pub struct EngineSettings {
     pub negative_for: Duration,
     /// Below this much free space fetching parks, in bytes; 0 = never.
     pub keep_free_bytes: u64,
+    /// How long rows of the audit log are kept (`security.keep_audit_log`); `None` = for good.
+    pub keep_audit_log: Option<Duration>,
     /// The data folder; `None` where nothing is kept on a local disk.
     pub data_folder: Option<PathBuf>,
     /// With so many tasks waiting no dependency adds one (`sync.high_water`); 0 = no limit.
@@ -66,6 +68,7 @@ impl Default for EngineSettings {
             high_water: 50_000,
             negative_for: Duration::from_secs(10),
             keep_free_bytes: 0,
+            keep_audit_log: None,
             data_folder: None,
             max_tarball_bytes: MAX_TARBALL_BYTES,
             policy: SyncPolicy::default(),

@@ -8,6 +8,9 @@ use store::tokens::{self, NewToken, TokenRow};
 use store::users::{self, NewUser, UserChange, UserRow};
 use store::{AnyConnection, StoreError, sign_ins};
 
+/// The action of a login in the audit log; refused ones are [`store::audit::LOGIN_REFUSED`].
+const LOGIN_ACCEPTED: &str = "login.accept";
+
 /// How long a sign-in link opens an account.
 pub const LINK_LIVES_MS: i64 = 30 * 60 * 1000;
 
@@ -28,6 +31,42 @@ pub fn add_token(
         audit::record(rows, by, "token.add", &row.user, None, Some(&shown_token(row)))?;
     }
     Ok(made)
+}
+
+/// Stores the token of a login with a password; `None` when its user has one of this name (a
+/// write).
+///
+/// # Errors
+/// Those of the database.
+pub fn log_in(
+    rows: &mut AnyConnection,
+    new: &NewToken,
+    by: &By,
+) -> Result<Option<TokenRow>, StoreError> {
+    if !tokens::create(rows, new)? {
+        return Ok(None);
+    }
+    let how = json!({ "way": "password", "mark": new.mark });
+    audit::record(rows, by, LOGIN_ACCEPTED, &new.user, None, Some(&how))?;
+    tokens::find(rows, &new.key)
+}
+
+/// Says that who acts is the one to be let in; `false` when the login is not waited for (any more)
+/// (a write).
+///
+/// # Errors
+/// Those of the database.
+pub fn approve_login(
+    rows: &mut AnyConnection,
+    login_key: &npm::Sha512Digest,
+    by: &By,
+) -> Result<bool, StoreError> {
+    if !sign_ins::approve(rows, login_key, &by.who)? {
+        return Ok(false);
+    }
+    let how = json!({ "way": "browser" });
+    audit::record(rows, by, LOGIN_ACCEPTED, &by.who, None, Some(&how))?;
+    Ok(true)
 }
 
 /// Removes a token; `false` when there is none (a write).

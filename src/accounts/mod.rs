@@ -9,7 +9,9 @@ pub mod known;
 pub mod names;
 pub mod passwords;
 pub mod ranges;
+pub mod refusals;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actors::EngineHandle;
@@ -22,6 +24,7 @@ use tokio::sync::oneshot;
 
 use self::known::KnownTokens;
 use self::passwords::Passwords;
+use self::refusals::Refusals;
 use crate::admin_token::Token;
 use crate::app::ServeSettings;
 use crate::error::ApiError;
@@ -40,8 +43,17 @@ pub struct Accounts {
     pub login_limit: PerMinute,
     /// Tokens that are made.
     pub token_limit: PerMinute,
+    /// Logins that were refused a moment ago.
+    pub refusals: Arc<Refusals>,
     engine: EngineHandle,
     runtime: Handle,
+}
+
+impl Drop for Accounts {
+    /// Whoever waits for news learns that there will be none.
+    fn drop(&mut self) {
+        self.refusals.news.notify_one();
+    }
 }
 
 impl Accounts {
@@ -53,6 +65,7 @@ impl Accounts {
             passwords: Passwords::new(settings.password_cost, settings.workers, runtime.clone()),
             login_limit: PerMinute::new("logins", settings.login_per_minute),
             token_limit: PerMinute::new("new tokens", settings.token_per_minute),
+            refusals: Arc::default(),
             engine,
             runtime,
         }
@@ -83,8 +96,7 @@ impl Accounts {
         answered.await.map_err(|_| ApiError::Internal("a write without an answer".to_owned()))
     }
 
-    /// Makes a token of a user; `None` when one of this name is there. Whoever asked for it stands
-    /// in the audit log; logins, which make one each, do not.
+    /// Makes a token of a user; `None` when one of this name is there.
     ///
     /// # Errors
     /// When it cannot be stored.
@@ -92,17 +104,23 @@ impl Accounts {
         &self,
         user: &str,
         limits: TokenLimits,
-        by: Option<By>,
+        by: By,
     ) -> Result<Option<(Token, TokenRow)>, ApiError> {
         let token = Token::generate().map_err(|error| ApiError::Internal(error.to_string()))?;
         let new = token.row(user, limits);
-        let made = self.write(move |rows| match by {
-            Some(by) => changes::add_token(rows, &new, &by),
-            None if tokens::create(rows, &new)? => tokens::find(rows, &new.key),
-            None => Ok(None),
-        });
-        let made = made.await?;
+        let made = self.write(move |rows| changes::add_token(rows, &new, &by)).await?;
         Ok(made.map(|row| (token, row)))
+    }
+
+    /// Makes the token of a login with a password.
+    ///
+    /// # Errors
+    /// When it cannot be stored.
+    pub async fn log_in(&self, user: &str, by: By) -> Result<Option<Token>, ApiError> {
+        let token = Token::generate().map_err(|error| ApiError::Internal(error.to_string()))?;
+        let new = token.row(user, TokenLimits::default());
+        let made = self.write(move |rows| changes::log_in(rows, &new, &by)).await?;
+        Ok(made.map(|_| token))
     }
 
     /// Writes down when tokens were used. What cannot be written is lost: the time is for people.
@@ -117,7 +135,33 @@ impl Accounts {
         }
     }
 
-    /// Does so every half minute, for as long as anybody else holds this.
+    /// Writes down which logins were refused.
+    pub async fn write_refusals(&self) {
+        let gathered = self.refusals.take();
+        if gathered.is_empty() {
+            return;
+        }
+        let write: WriteFn = Box::new(move |rows| gathered.write(rows));
+        if let Err(error) = self.engine.write(write).await {
+            tracing::warn!(%error, "refused logins could not be written into the audit log");
+        }
+    }
+
+    /// Does so when there are some, for as long as anybody else holds this.
+    pub async fn keep_writing_refusals(app: std::sync::Weak<crate::app::App>) {
+        let Some(refusals) = app.upgrade().map(|app| Arc::clone(&app.accounts.refusals)) else {
+            return;
+        };
+        loop {
+            refusals.news.notified().await;
+            let Some(app) = app.upgrade() else { return };
+            app.accounts.write_refusals().await;
+            drop(app);
+            tokio::time::sleep(refusals::GATHER_FOR).await;
+        }
+    }
+
+    /// Writes the times of use every half minute, for as long as anybody else holds this.
     pub async fn keep_writing_uses(app: std::sync::Weak<crate::app::App>) {
         let mut ticks = tokio::time::interval(WRITE_USES_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

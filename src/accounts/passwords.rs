@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bcrypt::HashParts;
 use sha2::{Digest, Sha384};
 use store::users::PasswordHash;
 use tokio::runtime::Handle;
@@ -71,6 +72,12 @@ impl Passwords {
         let same = self.run(move || bcrypt::verify(prepared(&password), &hash.0)).await?;
         Ok(same.map_err(|error| ApiError::Internal(format!("a stored password: {error}")))?
             && exists)
+    }
+
+    /// Whether a hash is of another cost than new ones are made with.
+    #[must_use]
+    pub fn is_outdated(&self, hash: &PasswordHash) -> bool {
+        hash.0.parse::<HashParts>().is_ok_and(|parts| parts.get_cost() != self.cost)
     }
 
     async fn run<T: Send + 'static>(

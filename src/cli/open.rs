@@ -144,6 +144,7 @@ pub fn engine_settings(config: &Config, upstream: Option<UpstreamSettings>) -> E
         workers: config.sync.workers,
         negative_for: config.sync.negative_for,
         keep_free_bytes: config.storage.keep_free_bytes,
+        keep_audit_log: config.security.keep_audit_log,
         data_folder: (config.storage.kind == "local").then(|| config.storage.path.clone()),
         max_tarball_bytes: config.sync.max_tarball_bytes,
         high_water: config.sync.high_water,

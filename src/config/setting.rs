@@ -256,6 +256,12 @@ pub const SETTINGS: &[Setting] = &[
         "how slowly passwords are hashed, 4 to 16; each is twice the time of the one before",
     ),
     setting(
+        "security.keep_audit_log",
+        Kind::Duration,
+        "365d",
+        "how long the audit log is kept, refused logins 30d at most; 0d: for good",
+    ),
+    setting(
         "security.hold",
         Kind::Duration,
         "0d",

@@ -112,6 +112,8 @@ pub struct SecurityConfig {
     pub always_auth: bool,
     /// bcrypt's cost.
     pub password_cost: u32,
+    /// How long rows of the audit log are kept; `None`: for good.
+    pub keep_audit_log: Option<Duration>,
 }
 
 /// `search.*`.
@@ -483,6 +485,8 @@ impl Reader<'_> {
             registration_open: self.text("security.registration") == "open",
             always_auth: self.flag("security.always_auth"),
             password_cost,
+            keep_audit_log: Some(self.with("security.keep_audit_log", value::parse_duration)?)
+                .filter(|time| !time.is_zero()),
         })
     }
 

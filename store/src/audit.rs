@@ -1,8 +1,9 @@
 //! The `audit_log` table: who changed what, when, from where, and what it was before and after.
 //!
 //! [`record`] belongs into the transaction of the change it tells of, so that neither is there
-//! without the other. Rows are never changed and never deleted. Secrets do not belong in them:
-//! what is shown of a token is whether there is one.
+//! without the other. Rows are never changed, and deleted only when they are as old as the operator
+//! wants ([`delete_old`]). Secrets do not belong in them: what is shown of a token is whether there
+//! is one.
 
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,12 @@ pub struct AuditFilter {
     pub limit: i64,
 }
 
+/// The action of a login that was refused.
+pub const LOGIN_REFUSED: &str = "login.refuse";
+
+/// Parameters of one statement.
+const IDS_AT_ONCE: usize = 500;
+
 type Raw = (String, i64, String, String, String, String, Option<String>, Option<String>);
 
 /// Writes down a change, in the transaction of that change (a write).
@@ -126,6 +133,41 @@ pub fn list(
     rows.load::<Raw>(connection)?.into_iter().map(row).collect()
 }
 
+/// Removes up to `limit` rows that are older than `age_ms`, the oldest first; of one action alone
+/// where it is given (a write). Says how many.
+///
+/// # Errors
+/// Those of the database.
+pub fn delete_old(
+    connection: &mut AnyConnection,
+    age_ms: i64,
+    action: Option<&str>,
+    limit: i64,
+) -> Result<usize, StoreError> {
+    let bound = first_id_of(dialect::now_ms(connection)?.saturating_sub(age_ms));
+    let mut old = audit_log::table
+        .filter(audit_log::id.lt(bound))
+        .order(audit_log::id)
+        .limit(limit)
+        .select(audit_log::id)
+        .into_boxed();
+    if let Some(action) = action {
+        old = old.filter(audit_log::action.eq(action));
+    }
+    let old: Vec<String> = old.load(connection)?;
+    for ids in old.chunks(IDS_AT_ONCE) {
+        diesel::delete(audit_log::table.filter(audit_log::id.eq_any(ids))).execute(connection)?;
+    }
+    Ok(old.len())
+}
+
+/// What no id of this moment or of a later one stands before: UUIDv7 begins with 48 bits of unix
+/// milliseconds (RFC 9562, 5.7).
+fn first_id_of(at_ms: i64) -> String {
+    let at_ms = u64::try_from(at_ms).unwrap_or(0);
+    format!("{:08x}-{:04x}", at_ms >> 16, at_ms & 0xffff)
+}
+
 fn row(
     (id, at_ms, who, origin, action, subject, before, after): Raw,
 ) -> Result<AuditRow, StoreError> {
@@ -182,6 +224,36 @@ mod tests {
             assert_eq!(row.by, By { who: "ada".to_owned(), origin: "192.0.2.7".to_owned() });
             assert_eq!(row.before, None);
             assert_eq!(row.after, Some(json!({ "host": "http://127.0.0.1/" })));
+        });
+    }
+
+    #[test]
+    fn old_rows_are_deleted_a_few_at_a_time_and_those_of_one_action_alone() {
+        let now_ms = 0x0199_0a1b_2c3d;
+        let id = Uuid::new_v7(uuid::Timestamp::from_unix(
+            uuid::NoContext,
+            u64::try_from(now_ms / 1000).unwrap(),
+            u32::try_from(now_ms % 1000 * 1_000_000).unwrap(),
+        ));
+        let id = id.hyphenated().to_string();
+        assert!(first_id_of(now_ms) <= id && id < first_id_of(now_ms + 1), "{id}");
+        on_each_database(|test| {
+            for (action, subject) in
+                [("login.refuse", "one"), ("user.add", "two"), ("login.refuse", "three")]
+            {
+                write(test, "ada", action, subject);
+            }
+            let delete = |age_ms, action: Option<&'static str>, limit| {
+                test.write(move |c| delete_old(c, age_ms, action, limit))
+            };
+            assert_eq!(delete(3_600_000, None, 10), 0);
+            // negative: what is yet to come counts as old, too
+            assert_eq!(delete(-3_600_000, Some("login.refuse"), 1), 1);
+            assert_eq!(subjects(test, AuditFilter::default()), ["three", "two"]);
+            assert_eq!(delete(-3_600_000, Some("login.refuse"), 10), 1);
+            assert_eq!(subjects(test, AuditFilter::default()), ["two"]);
+            assert_eq!(delete(-3_600_000, None, 10), 1);
+            assert_eq!(subjects(test, AuditFilter::default()), Vec::<String>::new());
         });
     }
 

@@ -11,6 +11,9 @@ use crate::dialect;
 use crate::schema::{login_sessions, sign_in_links};
 use crate::{AnyConnection, StoreError};
 
+/// Parameters of one statement.
+const KEYS_AT_ONCE: usize = 500;
+
 /// A login to be waited for.
 #[derive(Clone, Debug)]
 pub struct NewLogin {
@@ -48,14 +51,12 @@ pub enum LoginState {
     Done(String),
 }
 
-/// Begins a login and forgets those that have run out (a write).
+/// Begins a login (a write).
 ///
 /// # Errors
 /// Those of the database.
 pub fn begin(connection: &mut AnyConnection, login: &NewLogin) -> Result<(), StoreError> {
     let now = dialect::now_ms(connection)?;
-    diesel::delete(login_sessions::table.filter(login_sessions::expires_at_ms.le(now)))
-        .execute(connection)?;
     diesel::insert_into(login_sessions::table)
         .values((
             login_sessions::done_key.eq(login.done_key.as_bytes().as_slice()),
@@ -135,7 +136,7 @@ pub fn finish(connection: &mut AnyConnection, done_key: &Sha512Digest) -> Result
     Ok(ended.execute(connection)? > 0)
 }
 
-/// Makes a link for a user and forgets those that have run out (a write).
+/// Makes a link for a user (a write).
 ///
 /// # Errors
 /// Those of the database.
@@ -146,8 +147,6 @@ pub fn make_link(
     lives_ms: i64,
 ) -> Result<(), StoreError> {
     let now = dialect::now_ms(connection)?;
-    diesel::delete(sign_in_links::table.filter(sign_in_links::expires_at_ms.le(now)))
-        .execute(connection)?;
     diesel::insert_into(sign_in_links::table)
         .values((
             sign_in_links::key.eq(key.as_bytes().as_slice()),
@@ -183,4 +182,44 @@ pub fn use_link(connection: &mut AnyConnection, key: &Sha512Digest) -> Result<bo
     let link = sign_in_links::table.find(key.as_bytes().as_slice());
     let used = diesel::delete(link.filter(sign_in_links::expires_at_ms.gt(now)));
     Ok(used.execute(connection)? > 0)
+}
+
+/// Removes up to `limit` logins that have run out (a write); how many.
+///
+/// # Errors
+/// Those of the database.
+pub fn delete_ended_logins(
+    connection: &mut AnyConnection,
+    limit: i64,
+) -> Result<usize, StoreError> {
+    let now = dialect::now_ms(connection)?;
+    let ended: Vec<Vec<u8>> = login_sessions::table
+        .filter(login_sessions::expires_at_ms.le(now))
+        .order(login_sessions::expires_at_ms)
+        .limit(limit)
+        .select(login_sessions::done_key)
+        .load(connection)?;
+    for keys in ended.chunks(KEYS_AT_ONCE) {
+        let logins = login_sessions::table.filter(login_sessions::done_key.eq_any(keys));
+        diesel::delete(logins).execute(connection)?;
+    }
+    Ok(ended.len())
+}
+
+/// Removes up to `limit` links that have run out (a write); how many.
+///
+/// # Errors
+/// Those of the database.
+pub fn delete_ended_links(connection: &mut AnyConnection, limit: i64) -> Result<usize, StoreError> {
+    let now = dialect::now_ms(connection)?;
+    let ended: Vec<Vec<u8>> = sign_in_links::table
+        .filter(sign_in_links::expires_at_ms.le(now))
+        .limit(limit)
+        .select(sign_in_links::key)
+        .load(connection)?;
+    for keys in ended.chunks(KEYS_AT_ONCE) {
+        let links = sign_in_links::table.filter(sign_in_links::key.eq_any(keys));
+        diesel::delete(links).execute(connection)?;
+    }
+    Ok(ended.len())
 }

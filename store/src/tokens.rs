@@ -66,6 +66,9 @@ pub struct TokenRow {
     pub last_used_at_ms: Option<i64>,
 }
 
+/// Parameters of one statement.
+const KEYS_AT_ONCE: usize = 500;
+
 const CREATE: RowsStatement = RowsStatement {
     head: "INSERT INTO tokens (key, user_name, mark, readonly, automation, cidr, created_at_ms, \
            expires_at_ms, kind, name, description, packages, scopes) VALUES ",
@@ -247,4 +250,27 @@ pub fn touch(
             .execute(connection)?;
     }
     Ok(())
+}
+
+/// Removes up to `limit` tokens that ended `past_ms` ago or earlier (a write); how many.
+///
+/// # Errors
+/// Those of the database.
+pub fn delete_ended(
+    connection: &mut AnyConnection,
+    past_ms: i64,
+    limit: i64,
+) -> Result<usize, StoreError> {
+    let before = dialect::now_ms(connection)?.saturating_sub(past_ms);
+    let ended: Vec<Vec<u8>> = tokens::table
+        .filter(tokens::expires_at_ms.is_not_null())
+        .filter(tokens::expires_at_ms.le(before))
+        .order(tokens::expires_at_ms)
+        .limit(limit)
+        .select(tokens::key)
+        .load(connection)?;
+    for keys in ended.chunks(KEYS_AT_ONCE) {
+        diesel::delete(tokens::table.filter(tokens::key.eq_any(keys))).execute(connection)?;
+    }
+    Ok(ended.len())
 }

@@ -126,6 +126,21 @@ pub fn change(
     Ok(changed > 0)
 }
 
+/// Keeps the same password as another hash, unless it is another password meanwhile; says whether
+/// (a write).
+///
+/// # Errors
+/// Those of the database.
+pub fn rehash(
+    connection: &mut AnyConnection,
+    name: &str,
+    old: &PasswordHash,
+    new: &PasswordHash,
+) -> Result<bool, StoreError> {
+    let same = users::table.find(name).filter(users::password.eq(&old.0));
+    Ok(diesel::update(same).set(users::password.eq(&new.0)).execute(connection)? > 0)
+}
+
 type Raw = (String, bool, i64, Option<String>, Option<String>, bool, i64);
 
 fn row((name, admin, created, email, password, disabled, updated): Raw) -> UserRow {

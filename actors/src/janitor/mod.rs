@@ -1,47 +1,42 @@
-//! Keeps the house in order: watches free space and forgets old tasks.
+//! Keeps the house in order: watches free space and forgets what is over.
 //!
 //! Owns nothing that must survive. Parks fetching when the data folder has less room than
 //! `storage.keep_free` or a write met a full disk, and lifts that as soon as there is room
-//! again; deletes finished tasks and their logs after a month, and the oldest of very many. Wakes
-//! the registry syncs up when fetching goes on. Looks for what operators changed on other nodes of
-//! a cluster (registries, scopes, paused feeds and blocks are in effect there some seconds later) and
-//! for what other nodes committed.
+//! again. Deletes finished tasks and their logs, tokens and sign-ins that have ended, and old rows of
+//! the audit log (`tidy.rs`). Wakes the registry syncs up when fetching goes on. Looks for what
+//! operators changed on other nodes of a cluster (registries, scopes, paused feeds and blocks are in
+//! effect there some seconds later) and for what other nodes committed.
 
 mod disk;
 mod other_nodes;
+mod tidy;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use actix::{
-    Actor, AsyncContext, Context, Handler, Message, MessageResult, Recipient, Supervised,
-    WrapFuture,
+    Actor, AsyncContext, Context, Handler, Message, MessageResult, Recipient, ResponseFuture,
+    Supervised, WrapFuture,
 };
 use serde::{Deserialize, Serialize};
-use store::{Store, downloads, tasks};
+use store::Store;
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 
 pub use self::disk::{free_bytes, in_words};
 use self::other_nodes::OtherNodes;
-use crate::clock::now_ms;
-use crate::committer::{CommitError, Write};
+use crate::committer::Write;
 use crate::events::EngineEvent;
 use crate::parking::Parking;
 use crate::registries::Registries;
 use crate::supervision::{RestartBackoff, guarded};
-use crate::task_queue::write_returning;
 
 /// How often free space is looked at, one system call, and what operators changed, one read.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// How often old tasks are deleted.
+/// How often what is over is deleted.
 const TIDY_EVERY: Duration = Duration::from_secs(3600);
-/// How long finished tasks and their logs are kept.
-const KEEP_TASKS_MS: i64 = 30 * 24 * 3600 * 1000;
-/// How many of them are kept: five days of today's feed, about 300 MB with their logs.
-const KEEP_TASKS: i64 = 200_000;
-/// Tasks deleted in one write.
-const DELETE_AT_ONCE: i64 = 1_000;
+/// When that is done first: not while a start has other work, and also where no process lives long.
+const TIDY_FIRST: Duration = Duration::from_secs(60);
 
 /// What the janitor watches.
 pub struct JanitorSettings {
@@ -49,6 +44,8 @@ pub struct JanitorSettings {
     pub folder: Option<PathBuf>,
     /// Below this fetching parks, in bytes; 0 = never.
     pub keep_free_bytes: u64,
+    /// How long rows of the audit log are kept; `None` = for good.
+    pub keep_audit_log: Option<Duration>,
 }
 
 /// The janitor; see the module.
@@ -67,6 +64,11 @@ pub struct Janitor {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct LookAtDisk;
+
+/// Deletes what is over now; answers when that is done.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct TidyUp;
 
 /// Asks for [`JanitorStatus`].
 #[derive(Message)]
@@ -152,47 +154,8 @@ impl Janitor {
     }
 
     fn tidy(&self) -> impl Future<Output = ()> + Send + 'static {
-        let committer = self.committer.clone();
-        async move {
-            match delete_old_tasks(&committer).await {
-                Ok(0) => {}
-                Ok(tasks) => tracing::info!(tasks, "old tasks and their logs were deleted"),
-                Err(error) => tracing::warn!(%error, "old tasks could not be deleted"),
-            }
-            if let Err(error) = fold_old_downloads(&committer).await {
-                tracing::warn!(%error, "old counts of downloads could not be added up");
-            }
-        }
+        tidy::tidy(self.committer.clone(), self.settings.keep_audit_log)
     }
-}
-
-/// Deletes in writes that are short enough for commits in between.
-async fn delete_old_tasks(committer: &Recipient<Write>) -> Result<usize, CommitError> {
-    let too_old = now_ms().saturating_sub(KEEP_TASKS_MS);
-    let too_many = write_returning(committer.clone(), |connection| {
-        tasks::ended_beyond(connection, KEEP_TASKS)
-    });
-    // what ended at that very moment is beyond, too
-    let before = too_many.await?.map_or(too_old, |ended| too_old.max(ended.saturating_add(1)));
-    let mut all = 0;
-    loop {
-        let deleted = write_returning(committer.clone(), move |connection| {
-            tasks::delete_finished_before(connection, before, DELETE_AT_ONCE)
-        });
-        let deleted = deleted.await?;
-        all += deleted;
-        if i64::try_from(deleted).is_ok_and(|deleted| deleted < DELETE_AT_ONCE) {
-            return Ok(all);
-        }
-    }
-}
-
-/// Adds up versions of days that are too old, a day in a write.
-async fn fold_old_downloads(committer: &Recipient<Write>) -> Result<(), CommitError> {
-    let before = downloads::day_of(now_ms()).saturating_sub(downloads::VERSIONS_KEPT_DAYS);
-    let fold = || write_returning(committer.clone(), move |rows| downloads::fold(rows, before));
-    while fold().await? {}
-    Ok(())
 }
 
 impl Actor for Janitor {
@@ -207,9 +170,10 @@ impl Actor for Janitor {
                 this.look_for_changes();
             });
         });
-        ctx.run_interval(TIDY_EVERY, |this, ctx| {
-            guarded(this, ctx, |this, ctx| {
-                ctx.spawn(this.tidy().into_actor(this));
+        ctx.run_later(TIDY_FIRST, |this, ctx| {
+            guarded(this, ctx, |this, ctx| ctx.spawn(this.tidy().into_actor(this)));
+            ctx.run_interval(TIDY_EVERY, |this, ctx| {
+                guarded(this, ctx, |this, ctx| ctx.spawn(this.tidy().into_actor(this)));
             });
         });
     }
@@ -226,6 +190,14 @@ impl Handler<LookAtDisk> for Janitor {
 
     fn handle(&mut self, _: LookAtDisk, ctx: &mut Self::Context) {
         guarded(self, ctx, |this, _| this.look());
+    }
+}
+
+impl Handler<TidyUp> for Janitor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: TidyUp, _: &mut Self::Context) -> Self::Result {
+        Box::pin(self.tidy())
     }
 }
 

@@ -17,15 +17,16 @@ use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use store::sign_ins::{self, LoginState, NewLogin};
-use store::tokens::{self, TokenLimits};
+use store::tokens::TokenLimits;
 use store::users;
 use uuid::Builder;
 
+use crate::accounts::changes::add_token;
 use crate::accounts::key_of;
 use crate::admin_token::Token;
 use crate::app::App;
 use crate::error::{ApiError, JSON};
-use crate::extract::caller::client;
+use crate::extract::caller::{by, client};
 use crate::extract::fields::Fields;
 use crate::views::json_answer;
 
@@ -96,11 +97,16 @@ pub async fn begin_login(
     }))
 }
 
-/// `GET /-/v1/login/done/session/:sid`: the token, once, when somebody has signed in.
+/// `GET /-/v1/login/done/session/:sid`: the token, once, when somebody has signed in. The audit log
+/// has where it went to.
 ///
 /// # Errors
 /// 404 for a login that there is not (any more), 422 for what is no session.
-pub async fn get_done(app: Data<App>, session: Path<String>) -> Result<HttpResponse, ApiError> {
+pub async fn get_done(
+    app: Data<App>,
+    request: HttpRequest,
+    session: Path<String>,
+) -> Result<HttpResponse, ApiError> {
     let key = key_of(checked(&session)?);
     let state = app.engine.store().read(move |rows| sign_ins::state(rows, &key)).await?;
     let user = match state {
@@ -110,9 +116,11 @@ pub async fn get_done(app: Data<App>, session: Path<String>) -> Result<HttpRespo
     };
     let token = Token::generate().map_err(|error| ApiError::Internal(error.to_string()))?;
     let new = token.row(&user, TokenLimits::default());
+    let by = by(&app, &request, &user);
     let made = app.accounts.write(move |rows| {
         let is_open = users::find(rows, &new.user)?.is_some_and(|user| !user.disabled);
-        Ok(sign_ins::finish(rows, &key)? && is_open && tokens::create(rows, &new)?)
+        let goes_on = sign_ins::finish(rows, &key)? && is_open;
+        Ok(goes_on && add_token(rows, &new, &by)?.is_some())
     });
     if !made.await? {
         return Err(ApiError::not_found("session"));

@@ -5,16 +5,16 @@ use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use npm::Sha512Digest;
 use store::sign_ins::{self, LoginRow};
-use store::users;
 
 use super::checked;
 use super::form::{Form, FormSecret};
+use crate::accounts::changes::approve_login;
 use crate::accounts::key_of;
 use crate::accounts::names::check_password;
 use crate::app::App;
 use crate::error::ApiError;
-use crate::extract::caller::client;
-use crate::handlers::users::login::{Credentials, WRONG, check_login, register};
+use crate::extract::caller::{by, client};
+use crate::handlers::users::attempt::{Attempt, Credentials};
 use crate::views::sign_in::{LastPage, LoginPage, answer};
 
 /// `GET /-/v1/login/request/session/:sid`.
@@ -55,8 +55,8 @@ pub async fn post_page(
             return login_page(&app, &request, &login, status, Some(&text));
         }
     };
-    let user = name.clone();
-    if !app.accounts.write(move |rows| sign_ins::approve(rows, &key, &user)).await? {
+    let by = by(&app, &request, &name);
+    if !app.accounts.write(move |rows| approve_login(rows, &key, &by)).await? {
         return over();
     }
     let text = format!("You are {name}. The program goes on by itself; you can close this page.");
@@ -74,21 +74,20 @@ async fn waiting(app: &App, session: &str) -> Result<Option<(Sha512Digest, Login
 async fn sign_in(app: &App, request: &HttpRequest, form: &Form) -> Result<String, ApiError> {
     let (name, password) = (form.text("name").trim().to_owned(), form.text("password").to_owned());
     app.accounts.login_limit.check(client(app, request), Some(&name))?;
-    let wanted = name.clone();
-    let found = app.engine.store().read(move |rows| users::find(rows, &wanted)).await?;
-    match found {
-        Some(user) => check_login(app, &user, password).await.map(|()| user.name),
-        None if form.text("create") == "yes" && app.settings.registration_open => {
-            check_password(&password)
+    let attempt = Attempt { app, request, way: "browser" };
+    let found = attempt.find(&name).await?;
+    let creates = form.text("create") == "yes" && app.settings.registration_open;
+    let asked = Credentials { name, password, email: None };
+    let user = match found {
+        Some(user) => attempt.log_in(user, asked).await?,
+        None if creates => {
+            check_password(&asked.password)
                 .map_err(|rule| ApiError::Invalid(format!("The password {rule}")))?;
-            let asked = Credentials { name, password, email: None };
-            Ok(register(app, request, asked).await?.name)
+            attempt.register(asked).await?
         }
-        None => {
-            app.accounts.passwords.is_right(password, None).await?;
-            Err(WRONG)
-        }
-    }
+        None => return Err(attempt.refuse_unknown(asked).await),
+    };
+    Ok(user.name)
 }
 
 fn login_page(

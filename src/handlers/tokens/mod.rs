@@ -103,7 +103,7 @@ async fn create(
     let name = wish.limits.name.clone().unwrap_or_default();
     let (token, row) = app
         .accounts
-        .issue(&user.name, wish.limits, Some(by(app, request, &user.name)))
+        .issue(&user.name, wish.limits, by(app, request, &user.name))
         .await?
         .ok_or_else(|| {
             ApiError::Conflict(format!("name: {} has a token named \"{name}\"", user.name))

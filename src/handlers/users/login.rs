@@ -2,30 +2,15 @@
 
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
-use store::tokens::TokenLimits;
-use store::users::{self, NewUser, UserRow};
 
-use crate::accounts::changes::add_user;
-use crate::accounts::names::{LONGEST_NAME, check_name, check_password, is_email};
+use super::attempt::{Attempt, Credentials};
+use crate::accounts::names::{LONGEST_NAME, check_password, is_email};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::extract::caller::{by, client};
 use crate::extract::fields::{Fields, invalid};
 use crate::views::account::{LoggedIn, USER_PREFIX};
 use crate::views::created;
-
-/// What everybody is told whose name or password is wrong.
-pub const WRONG: ApiError = ApiError::Unauthorized("Please check your login name and password");
-
-/// What a login is asked for with.
-pub struct Credentials {
-    /// The login name.
-    pub name: String,
-    /// The password.
-    pub password: String,
-    /// E-mail address, when one was given.
-    pub email: Option<String>,
-}
 
 impl Credentials {
     fn parse(fields: &Fields, name: &str) -> Result<Self, ApiError> {
@@ -62,8 +47,8 @@ impl Credentials {
 /// Answers a new token of the user, who is made where registration is open.
 ///
 /// # Errors
-/// 422 for a body that breaks a rule, 429 above the limit, 401 for a wrong name or password, 403
-/// where nobody may register, 409 for another e-mail address than the account has.
+/// 422 for a body that breaks a rule, 429 above the limit, those of [`Attempt::log_in`] and of
+/// [`Attempt::register`].
 pub async fn put_user(
     app: &App,
     request: &HttpRequest,
@@ -71,69 +56,13 @@ pub async fn put_user(
     name: &str,
 ) -> Result<HttpResponse, ApiError> {
     let asked = Credentials::parse(&Fields::read(request, payload).await?, name)?;
-    let address = client(app, request);
-    app.accounts.login_limit.check(address, Some(&asked.name))?;
-    let wanted = asked.name.clone();
-    let found = app.engine.store().read(move |rows| users::find(rows, &wanted)).await?;
-    let user = match found {
-        Some(user) => log_in(app, user, asked).await?,
-        None => register(app, request, asked).await?,
+    app.accounts.login_limit.check(client(app, request), Some(&asked.name))?;
+    let attempt = Attempt { app, request, way: "password" };
+    let user = match attempt.find(&asked.name).await? {
+        Some(user) => attempt.log_in(user, asked).await?,
+        None => attempt.register(asked).await?,
     };
-    let issued = app.accounts.issue(&user.name, TokenLimits::default(), None).await?;
-    let (token, _) = issued.ok_or_else(|| ApiError::Conflict("try again".to_owned()))?;
+    let token = app.accounts.log_in(&user.name, by(app, request, &user.name)).await?;
+    let token = token.ok_or_else(|| ApiError::Conflict("try again".to_owned()))?;
     Ok(created(&LoggedIn::new(&user, token.text())))
-}
-
-/// Checks a password, in the same time for an account that has none.
-///
-/// # Errors
-/// 401 for a wrong one and for a locked account.
-pub async fn check_login(app: &App, user: &UserRow, password: String) -> Result<(), ApiError> {
-    if !app.accounts.passwords.is_right(password, user.password.clone()).await? {
-        return Err(WRONG);
-    }
-    if user.disabled {
-        return Err(ApiError::Unauthorized("Account disabled"));
-    }
-    Ok(())
-}
-
-async fn log_in(app: &App, user: UserRow, asked: Credentials) -> Result<UserRow, ApiError> {
-    check_login(app, &user, asked.password).await?;
-    match (&user.email, &asked.email) {
-        (Some(known), Some(sent)) if !known.eq_ignore_ascii_case(sent) => {
-            let name = &user.name;
-            Err(ApiError::Conflict(format!("User \"{name}\" has another e-mail address")))
-        }
-        _ => Ok(user),
-    }
-}
-
-/// Makes an account, where that is allowed.
-///
-/// # Errors
-/// 401 and 403 where it is not, 422 for a name that breaks a rule, 409 for one that is taken.
-pub async fn register(
-    app: &App,
-    request: &HttpRequest,
-    asked: Credentials,
-) -> Result<UserRow, ApiError> {
-    let reserved = app.settings.admins.contains(&asked.name);
-    if !app.settings.registration_open || reserved {
-        // Without an address it is a login, and who guesses names learns nothing from it, not even
-        // from the time it takes.
-        app.accounts.passwords.is_right(asked.password, None).await?;
-        return Err(if asked.email.is_none() {
-            WRONG
-        } else {
-            ApiError::Forbidden("Public registration is not allowed".to_owned())
-        });
-    }
-    check_name(&asked.name).map_err(|rule| invalid("name", rule))?;
-    let password = app.accounts.passwords.hash(asked.password).await?;
-    let new =
-        NewUser { name: asked.name, admin: false, email: asked.email, password: Some(password) };
-    let by = by(app, request, &new.name);
-    let user = app.accounts.write(move |rows| add_user(rows, &new, &by)).await?;
-    user.ok_or_else(|| ApiError::Conflict("the name was taken a moment ago".to_owned()))
 }

@@ -1,6 +1,7 @@
 //! Accounts as npm asks for them: `/-/user/…`, `/-/whoami`, `/-/npm/v1/user`.
 
-pub mod login;
+pub mod attempt;
+mod login;
 pub mod profile;
 
 pub use profile::{get_profile, get_whoami, set_profile};

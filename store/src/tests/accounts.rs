@@ -60,6 +60,53 @@ fn tokens_belong_to_users() {
 }
 
 #[test]
+fn ended_tokens_are_deleted_a_few_at_a_time() {
+    on_each_database(|test| {
+        test.write(|c| users::ensure(c, "ada", false));
+        let now = test.read(crate::dialect::now_ms);
+        for (text, expires_at_ms) in
+            [("a", Some(1)), ("b", Some(2)), ("c", Some(now - 1_000)), ("d", None)]
+        {
+            let token = tokens::NewToken {
+                key: npm::Sha512Digest::of(text.as_bytes()),
+                user: "ada".into(),
+                mark: text.into(),
+                limits: tokens::TokenLimits { expires_at_ms, ..Default::default() },
+            };
+            assert!(test.write(|c| tokens::create(c, &token)));
+        }
+        let marks = || {
+            let rows = test.read(|c| tokens::of_user(c, "ada"));
+            let mut marks: Vec<_> = rows.into_iter().map(|row| row.mark).collect();
+            marks.sort_unstable();
+            marks
+        };
+        assert_eq!(test.write(|c| tokens::delete_ended(c, 3_600_000, 1)), 1);
+        assert_eq!(marks(), ["b", "c", "d"]);
+        assert_eq!(test.write(|c| tokens::delete_ended(c, 3_600_000, 9)), 1);
+        assert_eq!(marks(), ["c", "d"], "not yet, and never");
+    });
+}
+
+#[test]
+fn a_hash_gives_way_to_another_of_the_same_password_alone() {
+    on_each_database(|test| {
+        let hash = |text: &str| users::PasswordHash(text.into());
+        let ada = users::NewUser {
+            name: "ada".into(),
+            password: Some(hash("old")),
+            ..Default::default()
+        };
+        assert!(test.write(|c| users::create(c, &ada)));
+        assert!(test.write(|c| users::rehash(c, "ada", &hash("old"), &hash("new"))));
+        assert!(!test.write(|c| users::rehash(c, "ada", &hash("old"), &hash("late"))));
+        assert!(!test.write(|c| users::rehash(c, "bea", &hash("old"), &hash("new"))));
+        let row = test.read(|c| users::find(c, "ada")).unwrap();
+        assert_eq!(row.password, Some(hash("new")));
+    });
+}
+
+#[test]
 fn users_are_made_once_and_changed_in_parts() {
     on_each_database(|test| {
         let ada = users::NewUser {
@@ -129,8 +176,15 @@ fn a_login_is_approved_once_and_gives_its_token_once() {
         test.write(|c| sign_ins::begin(c, &login("late", "late page", 0)));
         assert_eq!(state("late"), LoginState::Unknown);
         assert!(!test.write(|c| sign_ins::approve(c, &key("late page"), "ada")));
+        for late in ["later", "latest"] {
+            test.write(|c| sign_ins::begin(c, &login(late, &format!("{late} page"), 0)));
+        }
         test.write(|c| sign_ins::begin(c, &login("next", "next page", 600_000)));
-        assert!(!test.write(|c| sign_ins::finish(c, &key("late"))), "swept away by the next one");
+        assert_eq!(test.write(|c| sign_ins::delete_ended_logins(c, 2)), 2);
+        assert_eq!(test.write(|c| sign_ins::delete_ended_logins(c, 2)), 1);
+        assert_eq!(test.write(|c| sign_ins::delete_ended_logins(c, 2)), 0);
+        assert!(!test.write(|c| sign_ins::finish(c, &key("late"))), "it is gone");
+        assert_eq!(state("next"), LoginState::Pending);
     });
 }
 
@@ -143,6 +197,8 @@ fn a_sign_in_link_opens_one_account_once() {
         assert_eq!(test.read(|c| sign_ins::of_link(c, &late)), None);
         assert!(!test.write(|c| sign_ins::use_link(c, &late)));
         test.write(|c| sign_ins::make_link(c, &key, "ada", 600_000));
+        assert_eq!(test.write(|c| sign_ins::delete_ended_links(c, 9)), 1);
+        assert_eq!(test.write(|c| sign_ins::delete_ended_links(c, 9)), 0);
         assert_eq!(test.read(|c| sign_ins::of_link(c, &key)).as_deref(), Some("ada"));
         assert!(test.write(|c| sign_ins::use_link(c, &key)));
         assert!(!test.write(|c| sign_ins::use_link(c, &key)));

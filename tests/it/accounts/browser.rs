@@ -12,7 +12,7 @@ fn path<'a>(mirror: &TestMirror, url: &'a str) -> &'a str {
     url.strip_prefix(&mirror.url()).unwrap_or_else(|| panic!("{url} leads elsewhere"))
 }
 
-async fn begin(mirror: &TestMirror) -> (String, String) {
+pub async fn begin(mirror: &TestMirror) -> (String, String) {
     let body = json!({ "hostname": "desk <b>" });
     let begun = mirror.request("POST", "/-/v1/login").json(&body).send().await.expect(200).json();
     let own = |field: &str| path(mirror, text(&begun[field])).to_owned();

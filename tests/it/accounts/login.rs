@@ -1,9 +1,10 @@
 //! `PUT /-/user/org.couchdb.user:NAME`, its reading, logging out.
 
 use serde_json::json;
-use store::users::UserChange;
+use store::users::{self, UserChange};
 
 use super::{PASSWORD, add_user, builder, change_user, credentials, open, put, register, text};
+use crate::harness::TestMirror;
 
 #[tokio::test]
 async fn whoever_registers_is_logged_in_and_can_log_in_again() {
@@ -103,6 +104,70 @@ async fn closed_registration_stops_new_accounts_and_no_login() {
     // an account without a password is opened by none
     add_user(&mirror, "cara", true).await;
     put(&mirror, "cara", &login("cara", PASSWORD)).await.expect(401);
+    mirror.finish().await;
+}
+
+#[tokio::test]
+async fn a_known_and_an_unknown_name_are_refused_in_the_same_words() {
+    let mut mirror = open().await;
+    register(&mirror, "ada").await;
+    let without = |name: &str| {
+        let mut body = credentials(name);
+        body["password"] = json!("wrong horse");
+        body["email"] = json!("");
+        body
+    };
+    let with = |name: &str| {
+        let mut body = without(name);
+        body["email"] = json!("ada@garden.test");
+        body
+    };
+    let told = async |mirror: &TestMirror, name: &str| {
+        let mut all = Vec::new();
+        for body in [without(name), with(name)] {
+            let answer = put(mirror, name, &body).await;
+            all.push((answer.status, answer.error()));
+        }
+        all
+    };
+    let login = (401, "[UNAUTHORIZED] Please check your login name and password".to_owned());
+    let closed = (403, "[FORBIDDEN] Public registration is not allowed".to_owned());
+    // where people register, a name that nobody may take is as one that an admin has
+    mirror.change_serve(|settings| settings.admins = vec!["ada".into(), "bea".into()]).await;
+    for _ in 0..2 {
+        let (known, unknown) = (told(&mirror, "ada").await, told(&mirror, "bea").await);
+        assert_eq!(known, [login.clone(), closed.clone()]);
+        assert_eq!(known, unknown);
+        mirror
+            .change_serve(|settings| {
+                settings.registration_open = false;
+                settings.admins = Vec::new();
+            })
+            .await;
+    }
+    mirror.finish().await;
+}
+
+#[tokio::test]
+async fn a_password_is_hashed_anew_at_the_login_behind_a_change_of_its_cost() {
+    let mut mirror = open().await;
+    register(&mirror, "ada").await;
+    let hash = async |mirror: &TestMirror| {
+        let row = mirror.store().read(|rows| users::find(rows, "ada")).await.expect("a store");
+        row.and_then(|row| row.password).expect("a password").0
+    };
+    assert!(hash(&mirror).await.starts_with("$2b$04$"));
+    mirror.change_serve(|settings| settings.password_cost = 5).await;
+    let mut wrong = credentials("ada");
+    wrong["password"] = json!("wrong horse");
+    put(&mirror, "ada", &wrong).await.expect(401);
+    assert!(hash(&mirror).await.starts_with("$2b$04$"));
+    put(&mirror, "ada", &credentials("ada")).await.expect(201);
+    let anew = hash(&mirror).await;
+    assert!(anew.starts_with("$2b$05$"), "{anew}");
+    put(&mirror, "ada", &wrong).await.expect(401);
+    put(&mirror, "ada", &credentials("ada")).await.expect(201);
+    assert_eq!(hash(&mirror).await, anew, "once");
     mirror.finish().await;
 }
 

@@ -1,7 +1,9 @@
 //! Accounts: logins, profiles, tokens and what each of them opens.
 
+mod audited;
 pub mod browser;
 mod commands;
+mod ended;
 mod limits;
 mod login;
 mod profile;

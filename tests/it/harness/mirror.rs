@@ -170,7 +170,8 @@ impl TestMirror {
         let settings = self.settings.store.clone();
         let opening = tokio::task::spawn_blocking(move || Store::open_blocking(&settings));
         let store = opening.await.expect("no panic").expect("a store");
-        let engine = Engine::start(self.settings.engine.clone(), store).await.expect("an engine");
+        let engine = Box::pin(Engine::start(self.settings.engine.clone(), store)).await;
+        let engine = engine.expect("an engine");
         let handle = engine.handle();
         let (ready, running) = oneshot::channel();
         let served = tokio::spawn(server::run(self.settings.serve.clone(), engine, ready));

@@ -1,0 +1,2 @@
+DROP INDEX audit_log_by_action;
+DROP INDEX tokens_by_end;

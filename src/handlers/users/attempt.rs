@@ -1,0 +1,140 @@
+//! Somebody who tries to log in, at a terminal or on a page.
+//!
+//! A name that there is and one that there is not get the same answers after the same time, as far
+//! as the protocol leaves that open: see ARCHITECTURE.md.
+
+use actix_web::HttpRequest;
+use store::users::{self, NewUser, PasswordHash, UserRow};
+
+use crate::accounts::changes::add_user;
+use crate::accounts::names::check_name;
+use crate::app::App;
+use crate::error::ApiError;
+use crate::extract::caller::by;
+use crate::extract::fields::invalid;
+
+/// What everybody is told whose name or password is wrong.
+pub const WRONG: ApiError = ApiError::Unauthorized("Please check your login name and password");
+
+/// What a login is asked for with.
+pub struct Credentials {
+    /// The login name.
+    pub name: String,
+    /// The password.
+    pub password: String,
+    /// E-mail address, when one was given.
+    pub email: Option<String>,
+}
+
+/// One try.
+pub struct Attempt<'a> {
+    /// The server.
+    pub app: &'a App,
+    /// What it came with.
+    pub request: &'a HttpRequest,
+    /// The word for it in the audit log.
+    pub way: &'static str,
+}
+
+impl Attempt<'_> {
+    /// The user of this name.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn find(&self, name: &str) -> Result<Option<UserRow>, ApiError> {
+        let wanted = name.to_owned();
+        Ok(self.app.engine.store().read(move |rows| users::find(rows, &wanted)).await?)
+    }
+
+    /// Lets a user in who knows the password, which is hashed anew where the hash is of another
+    /// cost than new ones.
+    ///
+    /// # Errors
+    /// 401 for a wrong one, 403 where it came with an address and nobody may register, 401 for a
+    /// locked account, 409 for another e-mail address than the account has.
+    pub async fn log_in(&self, user: UserRow, asked: Credentials) -> Result<UserRow, ApiError> {
+        let passwords = &self.app.accounts.passwords;
+        if !passwords.is_right(asked.password.clone(), user.password.clone()).await? {
+            self.note_refused(&asked, "wrong password");
+            return Err(self.wrong(&asked));
+        }
+        if user.disabled {
+            self.note_refused(&asked, "account disabled");
+            return Err(ApiError::Unauthorized("Account disabled"));
+        }
+        if let (Some(known), Some(sent)) = (&user.email, &asked.email)
+            && !known.eq_ignore_ascii_case(sent)
+        {
+            self.note_refused(&asked, "another e-mail address");
+            let name = &user.name;
+            return Err(ApiError::Conflict(format!("User \"{name}\" has another e-mail address")));
+        }
+        if let Some(old) = user.password.clone().filter(|hash| passwords.is_outdated(hash)) {
+            self.rehash(&user.name, asked.password, old).await;
+        }
+        Ok(user)
+    }
+
+    /// Makes an account, where that is allowed.
+    ///
+    /// # Errors
+    /// As [`Attempt::refuse_unknown`] where it is not, 422 for a name that breaks a rule, 409 for
+    /// one that is taken.
+    pub async fn register(&self, asked: Credentials) -> Result<UserRow, ApiError> {
+        if !self.may_register(&asked.name) {
+            return Err(self.refuse_unknown(asked).await);
+        }
+        check_name(&asked.name).map_err(|rule| invalid("name", rule))?;
+        let password = self.app.accounts.passwords.hash(asked.password).await?;
+        let new = NewUser {
+            name: asked.name,
+            admin: false,
+            email: asked.email,
+            password: Some(password),
+        };
+        let by = by(self.app, self.request, &new.name);
+        let user = self.app.accounts.write(move |rows| add_user(rows, &new, &by)).await?;
+        user.ok_or_else(|| ApiError::Conflict("the name was taken a moment ago".to_owned()))
+    }
+
+    /// Refuses a login under a name that there is not, after the time of one that there is.
+    pub async fn refuse_unknown(&self, asked: Credentials) -> ApiError {
+        let wrong = self.wrong(&asked);
+        self.note_refused(&asked, "no such account");
+        match self.app.accounts.passwords.is_right(asked.password, None).await {
+            Ok(_) => wrong,
+            Err(error) => error,
+        }
+    }
+
+    fn may_register(&self, name: &str) -> bool {
+        let settings = &self.app.settings;
+        settings.registration_open && !settings.admins.iter().any(|admin| admin == name)
+    }
+
+    /// With an address it is a registration, in the contract's eyes, and its answer must not depend
+    /// on whether there is the name; without one it is a login.
+    fn wrong(&self, asked: &Credentials) -> ApiError {
+        if asked.email.is_some() && !self.may_register(&asked.name) {
+            ApiError::Forbidden("Public registration is not allowed".to_owned())
+        } else {
+            WRONG
+        }
+    }
+
+    fn note_refused(&self, asked: &Credentials, reason: &'static str) {
+        let by = by(self.app, self.request, &asked.name);
+        self.app.accounts.refusals.note(by, self.way, reason);
+    }
+
+    /// What cannot be done now is done at the next login.
+    async fn rehash(&self, name: &str, password: String, old: PasswordHash) {
+        let accounts = &self.app.accounts;
+        let Ok(new) = accounts.passwords.hash(password).await else { return };
+        let user = name.to_owned();
+        let written = accounts.write(move |rows| users::rehash(rows, &user, &old, &new)).await;
+        if let Err(error) = written {
+            tracing::warn!(%error, user = name, "a password could not be hashed anew");
+        }
+    }
+}

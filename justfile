@@ -24,6 +24,10 @@ postgres *ARGS:
 clients:
     scripts/clients/run
 
+# A minute of every fuzz target; `just fuzz 600 paths` for more of one
+fuzz *ARGS:
+    scripts/fuzz {{ARGS}}
+
 # The mirror, from source
 serve *ARGS:
     cargo run --release -- serve {{ARGS}}

@@ -105,6 +105,8 @@ pub struct ServeSettings {
     pub search: Option<SearchSettings>,
     /// Time a client has for its request line and headers, 10 s.
     pub headers_within: Duration,
+    /// Silence after which a client that sends a body or takes an answer is sent away, 30 s.
+    pub stalls_after: Duration,
     /// Threads that serve; one per core is right.
     pub workers: usize,
     /// Whether SIGTERM and SIGINT stop the server; tests stop it by handle.
@@ -147,6 +149,7 @@ impl Default for ServeSettings {
             write_downloads_every: Duration::from_secs(60),
             search: None,
             headers_within: Duration::from_secs(10),
+            stalls_after: Duration::from_secs(30),
             workers: 2,
             handle_signals: false,
             stop_grace: Duration::from_secs(25),
@@ -250,7 +253,7 @@ pub struct App {
     /// How the queue is, counted again after some seconds.
     pub task_counts: Cache<(), TaskCounts>,
     /// Ids of requests.
-    pub request_ids: RequestIds,
+    pub request_ids: Arc<RequestIds>,
     /// Counters of all workers.
     pub counters: Counters,
     /// Downloads that are not written down yet.
@@ -312,7 +315,7 @@ impl App {
                 .time_to_live(settings.negative_for)
                 .build(),
             task_counts: Cache::builder().max_capacity(1).time_to_live(COUNT_AGAIN).build(),
-            request_ids: RequestIds::new(),
+            request_ids: Arc::new(RequestIds::new()),
             counters: Counters::default(),
             downloads: Downloads::new(engine.clone()),
             search: settings.search.clone().map(Search::new).map(Arc::new),

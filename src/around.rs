@@ -18,6 +18,7 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, ready};
 
 use crate::app::App;
+use crate::connection::Heard;
 use crate::counters::WorkerCounters;
 use crate::error::ApiError;
 use crate::extract::request_id::{REQUEST_ID, RequestId, X_REQUEST_ID};
@@ -75,6 +76,10 @@ impl Around {
             strip_prefix(&mut request, prefix);
         }
         let own_api = self.own_api || is_own_path(request.path());
+        let heard = request.conn_data::<Rc<Heard>>().cloned();
+        if let Some(heard) = &heard {
+            heard.request();
+        }
         let answer = match self.before_routes(&request) {
             Some(answer) => Either::Left(ready(Ok(Ok(request.into_response(answer))))),
             None => Either::Right(AssertUnwindSafe(routes.call(request)).catch_unwind()),
@@ -84,6 +89,9 @@ impl Around {
                 Ok(answer) => answer,
                 Err(_) => Err(panicked(&id)),
             };
+            if let Some(heard) = heard {
+                heard.answer();
+            }
             self.finish(answer?, id, is_read, own_api, line)
         }
     }
@@ -186,10 +194,17 @@ fn refuse_unclear_end() -> HttpResponse {
     answer
 }
 
-/// A path as it may be logged: npm says tokens in the paths that end them.
+/// A path as it may be logged: npm says tokens in the paths that end them, and whoever knows the
+/// address of a sign-in is let in.
 fn shown(path: &str) -> &str {
-    const TOKENS: [&str; 2] = ["/-/user/token/", "/-/npm/v1/tokens/"];
-    TOKENS.into_iter().find(|before| path.contains(before)).unwrap_or(path)
+    const SECRETS: [&str; 5] = [
+        "/-/user/token/",
+        "/-/npm/v1/tokens/",
+        "/-/v1/login/request/session/",
+        "/-/v1/login/done/session/",
+        "/-/ui/join/",
+    ];
+    SECRETS.into_iter().find(|before| path.contains(before)).unwrap_or(path)
 }
 
 /// Whether a path of the registry belongs to our own API, whose errors say more.
@@ -287,6 +302,8 @@ mod tests {
         assert_eq!(shown("/-/user/token/npm_secret"), "/-/user/token/");
         assert_eq!(shown("/npm/-/user/token/npm_secret/"), "/-/user/token/");
         assert_eq!(shown("/-/npm/v1/tokens/token/npm_secret"), "/-/npm/v1/tokens/");
+        assert_eq!(shown("/-/v1/login/done/session/secret"), "/-/v1/login/done/session/");
+        assert_eq!(shown("/npm/-/ui/join/secret"), "/-/ui/join/");
         assert_eq!(shown("/@s%2fn/-/n-1.0.0.tgz"), "/@s%2fn/-/n-1.0.0.tgz");
     }
 }

@@ -29,6 +29,7 @@ pub mod blocked;
 pub mod cache;
 pub mod cli;
 pub mod config;
+pub mod connection;
 pub mod control;
 pub mod counters;
 pub mod discovery;

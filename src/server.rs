@@ -4,17 +4,13 @@
 //! its work back; all of it within `stop_grace`. A second signal ends everything at once, as
 //! a killed process would, which loses nothing that was acknowledged.
 
-use std::fmt::Display;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::dev::{Server, ServerHandle};
-use actix_web::web::{Data, PathConfig, QueryConfig, ServiceConfig};
-use actix_web::{App as WebApp, HttpServer};
 use actors::Engine;
 use futures_util::future::join_all;
 use tokio::net::TcpSocket;
@@ -22,26 +18,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
-use crate::always_auth::AlwaysAuth;
 use crate::app::{App, ServeSettings};
 use crate::around::Around;
+use crate::connection::serve::Served;
 use crate::control::socket::ControlSocket;
-use crate::error::ApiError;
 use crate::hook_payloads;
 use crate::routes;
 use crate::tls::{self, TlsError};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
-
-/// Idle connections are kept this long: longer than a package manager pauses while it unpacks.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-
-/// Two slices of a body; see [`crate::views::body`].
-const WRITE_BUFFER: usize = 128 << 10;
-
-/// Threads for queries and cold reads, per worker.
-const BLOCKING_THREADS: usize = 64;
 
 /// Why the server did not start or did not go on.
 #[derive(Debug, thiserror::Error)]
@@ -239,60 +225,34 @@ fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
     })
 }
 
-/// One factory call per worker.
-macro_rules! server {
-    ($app:expr, $around:path, $routes:path, $needs_token:expr) => {{
-        let app = Arc::clone($app);
-        let routes: fn(&mut ServiceConfig) = $routes;
-        let needs_token: bool = $needs_token;
-        HttpServer::new(move || {
-            let around = $around(&app);
-            WebApp::new()
-                .app_data(Data::from(Arc::clone(&app)))
-                .app_data(QueryConfig::default().error_handler(|error, _| refused(&error)))
-                .app_data(PathConfig::default().error_handler(|error, _| refused(&error)))
-                .configure(routes)
-                .wrap(AlwaysAuth(needs_token))
-                .wrap_fn(move |request, next| Rc::clone(&around).call(request, next))
-        })
-        .keep_alive(KEEP_ALIVE)
-        .client_request_timeout($app.settings.headers_within)
-        .worker_max_blocking_threads(BLOCKING_THREADS)
-        .h1_write_buffer_size(WRITE_BUFFER)
-        .shutdown_timeout($app.settings.stop_grace.as_secs())
-        .disable_signals()
-    }};
-}
-
-/// What an extractor refuses gets the common envelope.
-fn refused(error: &impl Display) -> actix_web::Error {
-    ApiError::Invalid(error.to_string()).into()
-}
-
 fn registry_server(
     app: &Arc<App>,
     listener: TcpListener,
     tls: Option<rustls::ServerConfig>,
 ) -> io::Result<Server> {
-    let server = server!(app, Around::registry, routes::registry, app.settings.always_auth)
-        .workers(app.settings.workers.max(1))
-        .tcp_nodelay(true);
-    let server = match tls {
-        Some(tls) => server.listen_rustls_0_23(listener, tls)?,
-        None => server.listen(listener)?,
-    };
-    Ok(server.run())
+    let workers = app.settings.workers.max(1);
+    let needs_token = app.settings.always_auth;
+    let (around, routes) = (Around::registry, routes::registry);
+    let served = Served { app: Arc::clone(app), around, routes, needs_token, workers };
+    match tls {
+        Some(tls) => served.tls(listener, tls),
+        None => served.tcp(listener),
+    }
 }
 
 fn ops_server(app: &Arc<App>, listener: TcpListener) -> io::Result<Server> {
-    Ok(server!(app, Around::registry, routes::ops, false).workers(1).listen(listener)?.run())
+    let (around, routes) = (Around::registry, routes::ops);
+    let served = Served { app: Arc::clone(app), around, routes, needs_token: false, workers: 1 };
+    served.tcp(listener)
 }
 
 fn control_server(
     app: &Arc<App>,
     listener: std::os::unix::net::UnixListener,
 ) -> io::Result<Server> {
-    Ok(server!(app, Around::owner, routes::owner, false).workers(1).listen_uds(listener)?.run())
+    let (around, routes) = (Around::owner, routes::owner);
+    let served = Served { app: Arc::clone(app), around, routes, needs_token: false, workers: 1 };
+    served.unix(listener)
 }
 
 fn follow_signals(stop: StopHandle) -> io::Result<()> {

@@ -185,7 +185,8 @@ pub fn parse_feed(text: &str) -> Result<FeedChoice, ValueError> {
         "auto" => Ok(FeedChoice::Auto),
         "off" => Ok(FeedChoice::Off),
         address => {
-            let url = parse_address(address).ok().filter(|url| url.username().is_empty());
+            let plain = |url: &Url| url.username().is_empty() && url.password().is_none();
+            let url = parse_address(address).ok().filter(plain);
             let rule = "must be auto, off, or an http or https address without user name";
             url.map(FeedChoice::At).ok_or_else(|| refuse(rule, text))
         }

@@ -21,6 +21,7 @@ fn reaches(upstream: &Url, listen: IpAddr) -> bool {
     let everywhere = listen.is_unspecified();
     match upstream.host() {
         Some(Host::Domain(name)) => {
+            let name = name.strip_suffix('.').unwrap_or(name);
             let local = name == "localhost" || name.ends_with(".localhost");
             local && (everywhere || listen.is_loopback())
         }

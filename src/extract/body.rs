@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
-use actix_web::web::Payload;
+use actix_web::web::{Data, Payload};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
+use tokio::time::Instant;
 
+use crate::app::App;
+use crate::connection::LEAST_PACE;
 use crate::error::ApiError;
 
-/// Longest wait for the next piece of a body: a slow client gives its place back.
+/// Longest silence in a body where no server says another one.
 const STALL: Duration = Duration::from_secs(30);
 
 /// Reads and drops a body that nobody wants, so that the client gets our answer and not a
@@ -43,10 +46,15 @@ async fn take(
     if announced.is_some_and(|length| length > limit) {
         return Err(ApiError::BodyTooLarge(limit));
     }
+    let app = request.app_data::<Data<App>>();
+    let stall = app.map_or(STALL, |app| app.settings.stalls_after);
+    let begun = Instant::now();
     let mut taken = 0_u64;
     loop {
-        let next = tokio::time::timeout(STALL, payload.next());
-        let Some(chunk) = next.await.map_err(|_| stalled())? else { return Ok(()) };
+        let until =
+            (begun + stall + Duration::from_secs(taken / LEAST_PACE)).min(Instant::now() + stall);
+        let next = tokio::time::timeout_at(until, payload.next());
+        let Some(chunk) = next.await.map_err(|_| stalled(taken, stall))? else { return Ok(()) };
         let chunk = chunk.map_err(|error| {
             ApiError::BadRequest(format!("the request body cannot be read: {error}"))
         })?;
@@ -58,6 +66,7 @@ async fn take(
     }
 }
 
-fn stalled() -> ApiError {
-    ApiError::BadRequest(format!("no byte of the request body came for {} s", STALL.as_secs()))
+fn stalled(taken: u64, stall: Duration) -> ApiError {
+    let rule = format!("{} s without a byte, or less than {LEAST_PACE} B/s", stall.as_secs());
+    ApiError::BadRequest(format!("the request body stopped after {taken} bytes: {rule}"))
 }

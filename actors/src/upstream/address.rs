@@ -3,16 +3,21 @@
 //! The upstream's own host and the proxy are the operator's choice and always allowed. Any
 //! other host (from a redirect or `dist.tarball`) must be public, or of the same kind as the
 //! upstream's own address. Names are judged by what they resolve to at the moment of
-//! connecting, in the resolver itself, so a name that changes its mind gains nothing.
+//! connecting, in the resolver itself, so a name that changes its mind gains nothing. A proxy
+//! connects by itself: what goes through one is judged here by what the name is here, too. Nobody's
+//! choice makes a registry of the addresses where clouds give out credentials.
 
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::time::Instant;
 use url::{Host, Url};
 
 use super::UpstreamError;
@@ -60,7 +65,7 @@ impl Reach {
             [224..=239, ..] => Self::Multicast,
             // protocol assignments, documentation, benchmarking, future use and broadcast
             [192, 0, 0 | 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => Self::Reserved,
-            [198, 18..=19, ..] | [240..=255, ..] => Self::Reserved,
+            [192, 88, 99, _] | [198, 18..=19, ..] | [240..=255, ..] => Self::Reserved,
             _ => Self::Public,
         }
     }
@@ -76,8 +81,10 @@ impl Reach {
             [0x64, 0xff9b, 1, ..] => Self::Private, // local-use translation prefix
             // IETF protocol assignments (Teredo among them) and documentation
             [0x2001, 0..=0x1ff, ..] | [0x2001, 0xdb8, ..] => Self::Reserved,
-            [0, ..] | [0x100, 0, 0, 0, ..] => Self::Reserved,
-            _ => Self::Public,
+            [0x3fff, 0..=0xfff, ..] => Self::Reserved,
+            [0x2000..=0x3fff, ..] => Self::Public,
+            // nothing else is given out to anybody
+            _ => Self::Reserved,
         }
     }
 }
@@ -98,7 +105,7 @@ impl fmt::Display for Reach {
     }
 }
 
-/// The IPv4 address a mapped, compatible, translated (NAT64) or 6to4 address leads to.
+/// The IPv4 address a mapped, compatible, translated (NAT64), 6to4 or ISATAP address leads to.
 fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let from = |high: u16, low: u16| {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
@@ -111,17 +118,38 @@ fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
         // `::` and `::1` are IPv6 addresses of their own
         [0, 0, 0, 0, 0, 0, high, low] if high != 0 => Some(from(high, low)),
         [0x2002, high, low, ..] => Some(from(high, low)),
+        [.., 0 | 0x200, 0x5efe, high, low] => Some(from(high, low)),
         _ => None,
+    }
+}
+
+/// Whether a cloud tells its machines their credentials there: never a registry, and whoever may
+/// name one would read them.
+pub(super) fn gives_credentials(address: IpAddr) -> bool {
+    let v4 = match address {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(address) => embedded_v4(address),
+    };
+    match (v4.map(|address| address.octets()), address) {
+        (Some([169, 254, 169, 254] | [169, 254, 170, _]), _) => true,
+        (Some([100, 100, 100, 200] | [168, 63, 129, 16] | [192, 0, 0, 192]), _) => true,
+        (None, IpAddr::V6(address)) => address.segments().starts_with(&[0xfd00, 0xec2]),
+        _ => false,
     }
 }
 
 /// Why an address was refused; travels through the HTTP client's error chain.
 #[derive(Debug, thiserror::Error)]
-#[error("{host} is {address}, a {reach} address, and the upstream itself is not there")]
-pub(super) struct Forbidden {
-    host: String,
-    address: IpAddr,
-    reach: Reach,
+pub(super) enum Forbidden {
+    /// It leads where the upstream is not.
+    #[error("{host} is {address}, a {reach} address, and the upstream itself is not there")]
+    Inside { host: String, address: IpAddr, reach: Reach },
+    /// It leads where no registry is.
+    #[error("{host} is {address}, where a cloud gives out credentials: a {reach} address")]
+    Credentials { host: String, address: IpAddr, reach: Reach },
+    /// It has a meaning inside only, and a proxy would look it up there.
+    #[error("{host} is a name of inside, and the upstream itself has none of those")]
+    Name { host: String },
 }
 
 /// The rule, with what the upstream's own host resolved to.
@@ -132,8 +160,16 @@ pub(super) struct AddressGuard {
     feed: Option<Host<String>>,
     /// Kinds of address the upstream itself has; 0 = not looked up yet.
     own_reach: AtomicU16,
+    /// Until when names are not looked up before a proxy is asked for them: nobody answered.
+    silent: Mutex<Option<Instant>>,
     lookup: Lookup,
 }
+
+/// Longest wait for an address that the proxy will look up again.
+const LOOKUP_WITHIN: Duration = Duration::from_secs(2);
+
+/// So long a resolver that did not answer is left alone.
+const SILENT_FOR: Duration = Duration::from_secs(60);
 
 impl AddressGuard {
     pub(super) fn new(
@@ -147,11 +183,12 @@ impl AddressGuard {
             Host::Ipv6(address) => Reach::of((*address).into()) as u16,
             Host::Domain(_) => 0,
         };
-        Arc::new(Self { own, proxy, feed, own_reach: AtomicU16::new(own_reach), lookup })
+        let (own_reach, silent) = (AtomicU16::new(own_reach), Mutex::default());
+        Arc::new(Self { own, proxy, feed, own_reach, silent, lookup })
     }
 
     /// Refuses what is visible in the address itself: scheme, credentials, literal addresses.
-    /// Names are judged when they are resolved.
+    /// Names are judged when they are resolved, and those that a proxy resolves before.
     pub(super) async fn check(&self, url: &Url) -> Result<(), UpstreamError> {
         let refused = |why: &str| Err(UpstreamError::BadAddress(format!("{}: {why}", shown(url))));
         if !matches!(url.scheme(), "http" | "https") {
@@ -160,28 +197,66 @@ impl AddressGuard {
         if !url.username().is_empty() || url.password().is_some() {
             return refused("it holds a user name or password");
         }
-        let literal = match url.host() {
-            Some(Host::Domain(name)) if !name.is_empty() => return Ok(()),
-            Some(Host::Ipv4(address)) => IpAddr::V4(address),
-            Some(Host::Ipv6(address)) => IpAddr::V6(address),
+        let judged = match url.host() {
+            Some(Host::Domain(name)) if !name.is_empty() => self.check_name(name).await,
+            Some(Host::Ipv4(address)) => self.check_literal(address.into()).await,
+            Some(Host::Ipv6(address)) => self.check_literal(address.into()).await,
             _ => return refused("it names no host"),
         };
-        let host = url.host().map(|host| host.to_owned());
-        if host.as_ref() == Some(&self.own) || (host.is_some() && host == self.feed) {
-            return Ok(());
-        }
-        let text = literal.to_string();
-        self.allow(&text, literal)
-            .await
+        judged
             .map_err(|forbidden| UpstreamError::BadAddress(format!("{}: {forbidden}", shown(url))))
     }
 
+    async fn check_literal(&self, address: IpAddr) -> Result<(), Forbidden> {
+        let host = match address {
+            IpAddr::V4(address) => Host::Ipv4(address),
+            IpAddr::V6(address) => Host::Ipv6(address),
+        };
+        let text = address.to_string();
+        if host == self.own || self.feed.as_ref() == Some(&host) {
+            return never(&text, address);
+        }
+        self.allow(&text, address).await
+    }
+
+    /// Only the proxy resolves what it connects to. Its answer may be another one than ours, but
+    /// what leads inside for us surely does.
+    async fn check_name(&self, name: &str) -> Result<(), Forbidden> {
+        if self.proxy.is_none() || self.is_upstream(name) {
+            return Ok(());
+        }
+        let own_is_inner = matches!(&self.own, Host::Domain(own) if is_inner_name(own));
+        let outside = !own_is_inner && matches!(self.own_reach().await, 0 | OUTSIDE);
+        if outside && is_inner_name(name) {
+            return Err(Forbidden::Name { host: name.to_owned() });
+        }
+        // many a network behind a proxy knows no name of outside
+        for address in self.known_addresses(name).await {
+            self.allow(name, address).await?;
+        }
+        Ok(())
+    }
+
+    async fn known_addresses(&self, name: &str) -> Vec<IpAddr> {
+        if self.silent.lock().is_some_and(|until| Instant::now() < until) {
+            return Vec::new();
+        }
+        match tokio::time::timeout(LOOKUP_WITHIN, (self.lookup)(name.to_owned())).await {
+            Ok(answer) => answer.unwrap_or_default(),
+            Err(_) => {
+                *self.silent.lock() = Some(Instant::now() + SILENT_FOR);
+                Vec::new()
+            }
+        }
+    }
+
     async fn allow(&self, host: &str, address: IpAddr) -> Result<(), Forbidden> {
+        never(host, address)?;
         let reach = Reach::of(address);
         if reach == Reach::Public || self.own_reach().await & reach as u16 != 0 {
             return Ok(());
         }
-        Err(Forbidden { host: host.to_owned(), address, reach })
+        Err(Forbidden::Inside { host: host.to_owned(), address, reach })
     }
 
     async fn own_reach(&self) -> u16 {
@@ -201,17 +276,25 @@ impl AddressGuard {
         reach
     }
 
-    fn is_chosen_by_operator(&self, name: &str) -> bool {
+    /// The upstream itself and its feed, wherever the operator put them.
+    fn is_upstream(&self, name: &str) -> bool {
         let is = |host: &Host<String>| matches!(host, Host::Domain(own) if own.eq_ignore_ascii_case(name));
-        is(&self.own)
-            || self.feed.as_ref().is_some_and(is)
-            || self.proxy.as_deref().is_some_and(|proxy| proxy.eq_ignore_ascii_case(name))
+        is(&self.own) || self.feed.as_ref().is_some_and(is)
+    }
+
+    /// The proxy is resolved for its own sake only: what it is asked for it resolves itself.
+    fn is_chosen_by_operator(&self, name: &str) -> bool {
+        let proxy = self.proxy.as_deref();
+        self.is_upstream(name) || proxy.is_some_and(|proxy| proxy.eq_ignore_ascii_case(name))
     }
 
     /// All addresses of `name`, or an error if even one of them is forbidden: a name with one
     /// public and one internal address is an attack, not an accident.
     async fn resolve(&self, name: String) -> Result<Vec<IpAddr>, BoxError> {
         let addresses = (self.lookup)(name.clone()).await?;
+        for address in &addresses {
+            never(&name, *address)?;
+        }
         if self.is_chosen_by_operator(&name) {
             if matches!(&self.own, Host::Domain(own) if own.eq_ignore_ascii_case(&name)) {
                 self.learn(&addresses);
@@ -222,6 +305,32 @@ impl AddressGuard {
             self.allow(&name, *address).await?;
         }
         Ok(addresses)
+    }
+}
+
+/// The set of kinds of an upstream that is public and nothing else.
+const OUTSIDE: u16 = Reach::Public as u16;
+
+/// What nobody's choice allows.
+fn never(host: &str, address: IpAddr) -> Result<(), Forbidden> {
+    match gives_credentials(address) {
+        true => {
+            let (host, reach) = (host.to_owned(), Reach::of(address));
+            Err(Forbidden::Credentials { host, address, reach })
+        }
+        false => Ok(()),
+    }
+}
+
+/// Names that no public name server knows, but a proxy's may: those without a dot, and those below
+/// the ends that are kept for networks of one's own.
+fn is_inner_name(name: &str) -> bool {
+    const INNER: [&str; 7] =
+        ["localhost", "local", "localdomain", "internal", "intranet", "lan", "corp"];
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    match name.rsplit_once('.') {
+        Some((rest, end)) => INNER.contains(&end) || (end == "arpa" && rest.ends_with("home")),
+        None => true,
     }
 }
 
@@ -266,122 +375,4 @@ impl Resolve for GuardedResolver {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fake(table: &'static [(&'static str, &'static [&'static str])]) -> Lookup {
-        Arc::new(move |name| {
-            let found = table.iter().find(|(known, _)| *known == name);
-            let addresses =
-                found.map(|(_, list)| list.iter().map(|text| text.parse().unwrap()).collect());
-            Box::pin(async move { addresses.ok_or_else(|| io::Error::other("no such name")) })
-        })
-    }
-
-    fn guard(own: &str, lookup: Lookup) -> Arc<AddressGuard> {
-        AddressGuard::new(Host::parse(own).unwrap(), None, None, lookup)
-    }
-
-    async fn check(guard: &AddressGuard, url: &str) -> Result<(), String> {
-        guard.check(&Url::parse(url).unwrap()).await.map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn every_kind_of_address_is_told_apart() {
-        for (address, reach) in [
-            ("1.1.1.1", Reach::Public),
-            ("172.32.0.1", Reach::Public),
-            ("127.9.9.9", Reach::Loopback),
-            ("::1", Reach::Loopback),
-            ("::ffff:127.0.0.1", Reach::Loopback),
-            ("64:ff9b::7f00:1", Reach::Loopback),
-            ("2002:7f00:1::", Reach::Loopback),
-            ("::10.0.0.1", Reach::Private),
-            ("169.254.169.254", Reach::LinkLocal),
-            ("fe80::1", Reach::LinkLocal),
-            ("10.1.2.3", Reach::Private),
-            ("172.16.0.1", Reach::Private),
-            ("192.168.1.1", Reach::Private),
-            ("64:ff9b:1::1", Reach::Private),
-            ("fd00::1", Reach::UniqueLocal),
-            ("100.64.0.1", Reach::CarrierGrade),
-            ("0.0.0.0", Reach::Unspecified),
-            ("0.1.2.3", Reach::Unspecified),
-            ("::", Reach::Unspecified),
-            ("224.0.0.1", Reach::Multicast),
-            ("ff02::1", Reach::Multicast),
-            ("255.255.255.255", Reach::Reserved),
-            ("192.0.2.1", Reach::Reserved),
-            ("2001:db8::1", Reach::Reserved),
-            ("2606:4700::1111", Reach::Public),
-        ] {
-            assert_eq!(Reach::of(address.parse().unwrap()), reach, "{address}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_public_upstream_never_leads_inside() {
-        let guard = guard("registry.test", fake(&[("registry.test", &["1.1.1.1"])]));
-        for url in [
-            "http://127.0.0.1/x",
-            "http://2130706433/x",
-            "http://0x7f.1/x",
-            "http://[::1]/x",
-            "http://[::ffff:10.0.0.1]/x",
-            "http://169.254.169.254/latest/meta-data",
-            "http://10.0.0.1:8080/",
-            "http://100.64.1.1/",
-            "http://0.0.0.0/",
-            "file:///etc/passwd",
-            "gopher://1.1.1.1/",
-            "http://user:pass@1.1.1.1/",
-            "http://user@files.test/",
-        ] {
-            assert!(check(&guard, url).await.is_err(), "{url}");
-        }
-        check(&guard, "https://1.1.1.1:8443/x").await.unwrap();
-        check(&guard, "http://files.test/x").await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn an_internal_upstream_opens_its_own_kind_of_address_only() {
-        let local = guard("127.0.0.1", fake(&[]));
-        check(&local, "http://127.0.0.1:1/x").await.unwrap();
-        check(&local, "http://[::1]:1/x").await.unwrap();
-        assert!(check(&local, "http://10.0.0.1/x").await.is_err());
-        assert!(check(&local, "http://169.254.169.254/x").await.is_err());
-        let named = guard("registry.corp", fake(&[("registry.corp", &["10.0.0.7"])]));
-        check(&named, "http://192.168.0.1/x").await.unwrap();
-        assert!(check(&named, "http://127.0.0.1/x").await.is_err());
-    }
-
-    #[tokio::test]
-    async fn a_name_is_refused_when_any_of_its_addresses_is_internal() {
-        let lookup = fake(&[
-            ("registry.test", &["1.1.1.1"]),
-            ("files.test", &["2.2.2.2", "3.3.3.3"]),
-            ("evil.test", &["2.2.2.2", "169.254.169.254"]),
-        ]);
-        let guard = guard("registry.test", lookup);
-        assert_eq!(guard.resolve("files.test".into()).await.unwrap().len(), 2);
-        let error = guard.resolve("evil.test".into()).await.unwrap_err().to_string();
-        assert!(error.contains("evil.test is 169.254.169.254, a link-local address"), "{error}");
-    }
-
-    #[tokio::test]
-    async fn the_upstream_and_the_proxy_are_where_the_operator_put_them() {
-        let lookup = fake(&[("registry.corp", &["10.0.0.7"]), ("proxy.corp", &["192.168.3.3"])]);
-        let own = Host::parse("registry.corp").unwrap();
-        let guard = AddressGuard::new(own, Some(String::from("proxy.corp")), None, lookup);
-        assert_eq!(guard.resolve("registry.corp".into()).await.unwrap().len(), 1);
-        assert_eq!(guard.resolve("proxy.corp".into()).await.unwrap().len(), 1);
-    }
-
-    #[test]
-    fn messages_show_no_secrets_and_are_bounded() {
-        let url = Url::parse("http://u:secret@h.test/p?token=x#y").unwrap();
-        assert_eq!(shown(&url), "http://h.test/p");
-        let url = Url::parse(&format!("http://h.test/{}", "a".repeat(9_000))).unwrap();
-        assert!(shown(&url).len() < 210);
-    }
-}
+mod tests;

@@ -386,6 +386,14 @@ fn guard(settings: &UpstreamSettings, lookup: Lookup) -> Result<Arc<AddressGuard
         return Err(refused("a base address has no query and no fragment"));
     }
     let host = url.host().ok_or_else(|| refused("it names no host"))?.to_owned();
+    let literal = match host {
+        url::Host::Ipv4(address) => Some(address.into()),
+        url::Host::Ipv6(address) => Some(address.into()),
+        url::Host::Domain(_) => None,
+    };
+    if literal.is_some_and(address::gives_credentials) {
+        return Err(refused("a cloud gives out credentials there, no packages"));
+    }
     let proxy = settings.proxy.as_ref().and_then(|proxy| proxy.host_str()).map(str::to_owned);
     let feed = match &settings.feed {
         FeedChoice::At(url) => url.host().map(|host| host.to_owned()),

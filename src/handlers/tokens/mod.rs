@@ -3,7 +3,7 @@
 //! npm 11 makes granular tokens with the route of classic ones; those are listed there, because
 //! npm looks for them there.
 
-mod wish;
+pub mod wish;
 
 use actix_web::http::Method;
 use actix_web::web::{Data, Payload};

@@ -1,13 +1,14 @@
 //! The `espejo` program as a child process, knowing nothing of this machine's settings.
 
-use std::io::{BufRead, BufReader};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-use super::Request;
+use super::{Request, secrets};
 
 /// How to run the program over one data folder.
 pub struct Espejo {
@@ -70,11 +71,11 @@ impl Espejo {
 impl Finished {
     /// What a child left.
     pub fn of(output: Output) -> Self {
-        Self {
-            code: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        secrets::keep_body(&output.stdout);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        secrets::absent_from("what a command said", &stderr);
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        Self { code: output.status.code(), stdout, stderr }
     }
 
     /// Fails the test unless it ended with this code.
@@ -110,26 +111,31 @@ const ANY_PORT: &str = "127.0.0.1:0";
 pub struct Serving {
     child: Child,
     address: SocketAddr,
+    /// What it logged; none where a test reads that itself.
+    log: Option<File>,
 }
 
 impl Espejo {
     /// Starts `serve` on a free port in front of an upstream and waits until it is ready.
     pub fn serve(&self, upstream: &str) -> Serving {
-        self.serve_to(Stdio::null(), ANY_PORT, &["--upstream", upstream])
+        self.serve_to(None, ANY_PORT, &["--upstream", upstream])
     }
 
     /// The same on this address: another run had it.
     pub fn serve_at(&self, listen: SocketAddr, upstream: &str) -> Serving {
-        self.serve_to(Stdio::null(), &listen.to_string(), &["--upstream", upstream])
+        self.serve_to(None, &listen.to_string(), &["--upstream", upstream])
     }
 
     /// The same with other arguments, and what it logs in a file.
     pub fn serve_logging_to(&self, log: &Path, arguments: &[&str]) -> Serving {
-        let log = std::fs::File::create(log).expect("a file");
-        self.serve_to(log.into(), ANY_PORT, arguments)
+        let log = File::create(log).expect("a file");
+        self.serve_to(Some(log), ANY_PORT, arguments)
     }
 
-    fn serve_to(&self, log: Stdio, listen: &str, more: &[&str]) -> Serving {
+    fn serve_to(&self, log: Option<File>, listen: &str, more: &[&str]) -> Serving {
+        let own = log.is_none().then(|| tempfile::tempfile().expect("a file"));
+        let log = log
+            .unwrap_or_else(|| own.as_ref().and_then(|own| own.try_clone().ok()).expect("a file"));
         let mut arguments = vec!["serve", "--listen", listen];
         arguments.extend(more);
         let mut command = self.command(&arguments);
@@ -151,8 +157,15 @@ impl Espejo {
         };
         // What comes later must find a reader, or the pipe would fill.
         std::thread::spawn(move || lines.count());
-        Serving { child, address }
+        Serving { child, address, log: own }
     }
+}
+
+/// All that stands in a file.
+fn whole(mut file: &File) -> String {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_end(&mut bytes)).expect("a file");
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 impl Serving {
@@ -199,5 +212,8 @@ impl Drop for Serving {
         // An error means that it ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Some(log) = self.log.take().filter(|_| !std::thread::panicking()) {
+            secrets::absent_from("the log of a server", &whole(&log));
+        }
     }
 }

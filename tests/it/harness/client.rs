@@ -7,6 +7,8 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::secrets;
+
 /// One request, built up and then sent on a connection of its own.
 #[must_use]
 pub struct Request {
@@ -97,12 +99,23 @@ impl Request {
         let limit = Duration::from_secs(60);
         let bytes = tokio::time::timeout(limit, exchange).await;
         let bytes = bytes.unwrap_or_else(|_| panic!("{what} was not answered in {limit:?}"));
-        Answer::parse(&bytes, head_only).unwrap_or_else(|| {
+        let answer = Answer::parse(&bytes, head_only).unwrap_or_else(|| {
             panic!("{what} got no HTTP answer: {:?}", String::from_utf8_lossy(&bytes))
-        })
+        });
+        if answer.status < 400 {
+            secrets::keep_body(&answer.body);
+        } else {
+            secrets::absent_from(&what, &String::from_utf8_lossy(&bytes));
+        }
+        answer
     }
 
     fn bytes(&self) -> Vec<u8> {
+        let authorization = self.headers.iter().find(|(name, _)| name == "authorization");
+        if let Some((_, value)) = authorization {
+            secrets::keep_authorization(value);
+        }
+        secrets::keep_body(&self.body);
         let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));

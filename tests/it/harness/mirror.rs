@@ -24,7 +24,7 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::{FakeUpstream, Package, Request, database, until};
+use super::{FakeUpstream, Package, Request, database, secrets, until};
 
 /// A running mirror in front of its own [`FakeUpstream`].
 pub struct TestMirror {
@@ -120,6 +120,8 @@ impl Builder {
     }
 
     async fn start_here(mut self) -> TestMirror {
+        secrets::watch();
+        self.asks.token.as_deref().map(secrets::keep);
         let folder = tempfile::tempdir().expect("a scratch folder");
         self.engine.upstream = Some(self.asks);
         self.engine.data_folder = Some(folder.path().to_owned());
@@ -137,7 +139,7 @@ impl Builder {
         };
         let settings = Settings { serve: self.serve, engine: self.engine, store };
         let mut mirror = TestMirror { upstream: self.upstream, settings, running: None, folder };
-        mirror.start_again().await;
+        Box::pin(mirror.start_again()).await;
         mirror
     }
 }
@@ -158,7 +160,9 @@ impl TestMirror {
         // The breaker has tests of its own; here it would mix up the faults of one test.
         asks.breaker.failures = u32::MAX;
         let engine = EngineSettings { workers: 8, ..EngineSettings::default() };
-        Builder { upstream, serve: ServeSettings::default(), engine, asks, search: false }
+        // every path is logged, so that no secret stands in one
+        let serve = ServeSettings { log_access: true, ..ServeSettings::default() };
+        Builder { upstream, serve, engine, asks, search: false }
     }
 
     /// A mirror with these packages upstream.
@@ -185,21 +189,21 @@ impl TestMirror {
     /// Stops as on SIGTERM and starts again over the same data.
     pub async fn restart(&mut self) {
         self.stop().await;
-        self.start_again().await;
+        Box::pin(self.start_again()).await;
     }
 
     /// Restarts it with other settings of the engine.
     pub async fn change_engine(&mut self, change: impl FnOnce(&mut EngineSettings)) {
         self.stop().await;
         change(&mut self.settings.engine);
-        self.start_again().await;
+        Box::pin(self.start_again()).await;
     }
 
     /// Restarts it with other settings of the server.
     pub async fn change_serve(&mut self, change: impl FnOnce(&mut ServeSettings)) {
         self.stop().await;
         change(&mut self.settings.serve);
-        self.start_again().await;
+        Box::pin(self.start_again()).await;
     }
 
     async fn stop(&mut self) {
@@ -299,6 +303,7 @@ impl TestMirror {
     /// Makes a user with a token; the token's text and key.
     pub async fn token(&self, user: &str, kind: TokenKind) -> (String, String) {
         let token = admin_token::Token::generate().expect("random bytes");
+        secrets::keep(token.text());
         let limits = TokenLimits {
             readonly: kind == TokenKind::Readonly,
             cidr: if kind == TokenKind::Elsewhere { vec!["192.0.2.1".into()] } else { vec![] },

@@ -11,6 +11,7 @@ mod mirror;
 mod oracle;
 mod package;
 mod receiver;
+pub mod secrets;
 mod signing;
 mod upstream;
 mod upstream_http;

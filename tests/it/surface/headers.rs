@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
 use super::{raw, statuses};
 use crate::harness::{Package, TestMirror};
 
@@ -36,7 +39,18 @@ async fn every_answer_tells_browsers_that_it_is_no_page() {
     mirror.finish().await;
 }
 
-/// These are answered by the HTTP library before anything of ours runs, with an empty body.
+/// What the answer to a refused head says, in the common envelope.
+fn told(answer: &str) -> String {
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    assert!(head.contains("content-type: application/json; charset=utf-8\r\n"), "{head}");
+    assert!(head.contains("x-request-id: ") && head.contains("connection: close"), "{head}");
+    let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
+    let (error, reason) = (body["error"].as_str().unwrap(), body["reason"].as_str().unwrap());
+    let code = error.strip_suffix(reason).expect("the reason behind the code");
+    code.trim().to_owned()
+}
+
+/// These are refused by the HTTP library before anything of ours runs; the words are ours.
 #[tokio::test]
 async fn heads_that_are_too_large_or_no_http_are_refused_and_the_connection_closed() {
     let mirror = mirror().await;
@@ -56,6 +70,9 @@ async fn heads_that_are_too_large_or_no_http_are_refused_and_the_connection_clos
         let answer = raw(&mirror, request.as_bytes()).await;
         let answer = answer.unwrap_or_else(|| panic!("{what}: the connection stays open"));
         assert_eq!(statuses(&answer), [wanted], "{what}: {answer}");
+        let code =
+            if wanted == 400 { "[BAD_REQUEST]" } else { "[REQUEST_HEADER_FIELDS_TOO_LARGE]" };
+        assert_eq!(told(&answer), code, "{what}");
     }
     mirror.get("/lamp").send().await.expect(200);
     mirror.finish().await;
@@ -69,7 +86,26 @@ async fn a_client_that_never_ends_its_head_is_sent_away() {
     for begun in ["", "GET", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nhost: x\r\nx-slow: "] {
         let answer = raw(&mirror, begun.as_bytes()).await.expect("the connection is closed");
         assert!(matches!(*statuses(&answer), [] | [408]), "{begun:?}: {answer}");
+        if !answer.is_empty() {
+            assert_eq!(told(&answer), "[REQUEST_TIMEOUT]");
+        }
     }
+    mirror.finish().await;
+}
+
+#[tokio::test]
+async fn a_refused_head_behind_good_requests_is_told_the_same_way() {
+    let mirror = mirror().await;
+    let mut stream = TcpStream::connect(mirror.address()).await.expect("the mirror listens");
+    stream.write_all(b"GET /-/ping HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("a reader");
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).await.expect("an answer");
+    assert_eq!(&first, b"HTTP/1.1 200");
+    stream.write_all(b"no HTTP at all\r\n\r\n").await.expect("a reader");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("the end");
+    let (_, refused) = answer.split_once("HTTP/1.1 400").expect("a refusal");
+    assert_eq!(told(refused), "[BAD_REQUEST]");
     mirror.finish().await;
 }
 

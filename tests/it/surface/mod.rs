@@ -2,9 +2,12 @@
 //! are made to harm.
 
 mod headers;
+mod inner_addresses;
 mod paths;
 mod routes;
 mod secrets;
+mod seeds;
+mod slow;
 mod smuggling;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -117,6 +117,8 @@ fn settings_that_cannot_work_are_refused_with_their_reason() {
         ("ftp://registry.test/", "only http and https"),
         ("http://user:secret@registry.test/", "credentials belong into the token"),
         ("http://registry.test/?a=b", "no query"),
+        ("http://169.254.169.254/latest/", "gives out credentials"),
+        ("http://[::ffff:a9fe:a9fe]/", "gives out credentials"),
     ] {
         let error = made(&|settings| settings.url = Url::parse(url).unwrap()).unwrap();
         assert!(error.contains(text) && !error.contains("secret"), "{error}");

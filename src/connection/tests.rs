@@ -1,0 +1,186 @@
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A connection with room for 64 bytes, and its client.
+fn connection() -> (Patient<DuplexStream>, DuplexStream) {
+    let (ours, theirs) = duplex(64);
+    let limits = Limits { head: 10 * SECOND, stall: 30 * SECOND };
+    (Patient::new(ours, limits, Arc::default(), |_| ()), theirs)
+}
+
+fn refusal(status: &str) -> String {
+    let date = "Thu, 01 Jan 1970 00:00:00 GMT";
+    format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\ndate: {date}\r\n\r\n")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_nothing_is_left_after_its_time() {
+    let (mut ours, theirs) = connection();
+    let started = tokio::time::Instant::now();
+    let error = ours.write_all(&[7; 200]).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    assert_eq!(started.elapsed(), 30 * SECOND);
+    drop(theirs);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_a_little_at_a_time_is_left_too() {
+    let (mut ours, mut theirs) = connection();
+    let client = tokio::spawn(async move {
+        let mut taken = 0_u64;
+        while let Ok(1) = theirs.read(&mut [0; 1]).await {
+            taken += 1;
+            tokio::time::sleep(SECOND).await;
+        }
+        taken
+    });
+    let started = tokio::time::Instant::now();
+    let error = ours.write_all(&[7; 10_000]).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    assert!(started.elapsed() < 40 * SECOND, "{:?}", started.elapsed());
+    drop(ours);
+    assert!(client.await.unwrap() >= 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_client_that_keeps_the_least_pace_gets_everything() {
+    let (mut ours, mut theirs) = connection();
+    let client = tokio::spawn(async move {
+        let (mut taken, mut buffer) = (0, [0; 64]);
+        loop {
+            match theirs.read(&mut buffer).await.unwrap() {
+                0 => return taken,
+                bytes => taken += bytes,
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let started = tokio::time::Instant::now();
+    ours.write_all(&[7; 200_000]).await.unwrap();
+    ours.flush().await.unwrap();
+    assert!(started.elapsed() > 100 * SECOND, "{:?}", started.elapsed());
+    drop(ours);
+    assert_eq!(client.await.unwrap(), 200_000);
+}
+
+/// As the HTTP library does it: reads all there is, then flushes.
+async fn read_all(ours: &mut Patient<DuplexStream>) -> io::Result<()> {
+    let mut buffer = [0; 64];
+    loop {
+        ours.flush().await?;
+        if ours.read(&mut buffer).await? == 0 {
+            return Ok(());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_never_ends_ends_the_connection() {
+    let (mut ours, mut theirs) = connection();
+    let client = tokio::spawn(async move {
+        while theirs.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(SECOND).await;
+        }
+    });
+    let started = tokio::time::Instant::now();
+    let error = read_all(&mut ours).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    assert_eq!(started.elapsed(), 10 * SECOND);
+    drop(ours);
+    client.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_a_handler_reads_has_no_limit_here() {
+    let (mut ours, mut theirs) = connection();
+    let heard = ours.heard();
+    let client = tokio::spawn(async move {
+        theirs.write_all(b"head").await.unwrap();
+        for _ in 0..60 {
+            tokio::time::sleep(SECOND).await;
+            theirs.write_all(b"body").await.unwrap();
+        }
+    });
+    ours.read_exact(&mut [0; 4]).await.unwrap();
+    heard.request();
+    read_all(&mut ours).await.unwrap();
+    client.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn between_requests_only_the_library_keeps_the_time() {
+    let (mut ours, mut theirs) = connection();
+    let heard = ours.heard();
+    for _ in 0..3 {
+        theirs.write_all(b"head").await.unwrap();
+        ours.read_exact(&mut [0; 4]).await.unwrap();
+        heard.request();
+        ours.flush().await.unwrap();
+        heard.answer();
+        ours.write_all(b"answer").await.unwrap();
+        ours.flush().await.unwrap();
+        theirs.read_exact(&mut [0; 6]).await.unwrap();
+        let silence = tokio::time::timeout(60 * SECOND, ours.read(&mut [0; 4])).await;
+        assert!(silence.is_err(), "{silence:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_words_of_the_library_become_ours() {
+    for (status, code) in [
+        ("400 Bad Request", "[BAD_REQUEST] "),
+        ("408 Request Timeout", "[REQUEST_TIMEOUT] "),
+        ("431 Request Header Fields Too Large", "[REQUEST_HEADER_FIELDS_TOO_LARGE] "),
+    ] {
+        let (mut ours, mut theirs) = connection();
+        let client = tokio::spawn(async move {
+            theirs.write_all(b"x").await.unwrap();
+            let mut answer = String::new();
+            theirs.read_to_string(&mut answer).await.unwrap();
+            answer
+        });
+        ours.read_exact(&mut [0; 1]).await.unwrap();
+        ours.write_all(refusal(status).as_bytes()).await.unwrap();
+        drop(ours);
+        let answer = client.await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{head}");
+        assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        let (error, reason) = (body["error"].as_str().unwrap(), body["reason"].as_str().unwrap());
+        assert_eq!(error, format!("{code}{reason}"));
+    }
+}
+
+#[tokio::test]
+async fn nothing_else_is_replaced() {
+    let bare = refusal("400 Bad Request");
+    for (bytes, before) in [
+        // the same bytes in the middle of a body: nothing was read before them
+        (bare.clone(), false),
+        (bare.replace("content-length: 0", "content-length: 5"), true),
+        (bare.replace("connection", "x-request-id: 7\r\nconnection"), true),
+        (refusal("404 Not Found"), true),
+        (refusal("200 OK"), true),
+        (bare.replace("\r\n\r\n", "\r\n"), true),
+        (format!("{bare}more"), true),
+    ] {
+        let (ours, mut theirs) = duplex(1 << 10);
+        let limits = Limits { head: SECOND, stall: SECOND };
+        let mut ours = Patient::new(ours, limits, Arc::default(), |_| ());
+        if before {
+            theirs.write_all(b"x").await.unwrap();
+            ours.read_exact(&mut [0; 1]).await.unwrap();
+        }
+        ours.write_all(bytes.as_bytes()).await.unwrap();
+        drop(ours);
+        let mut answer = String::new();
+        theirs.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer, bytes);
+    }
+}

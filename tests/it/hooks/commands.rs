@@ -25,7 +25,7 @@ async fn hooks_are_made_tried_followed_and_ended_from_the_terminal() {
     add("lamp").expect(1);
     add("@garden").expect(0);
     let inside = ["hook", "add", "~eve", "http://10.0.0.1/", "--secret-file", secret];
-    let inside = espejo.run(&inside).expect(1);
+    let inside = espejo.run(&inside).expect(2);
     assert!(inside.stderr.contains("hooks.allow_private"), "{}", inside.stderr);
     let list = espejo.run(&["hook", "list", "--json"]).expect(0).json();
     assert_eq!(list["hooks"].as_array().map(Vec::len), Some(2));

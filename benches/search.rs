@@ -44,7 +44,7 @@ const QUESTIONS: [(&str, &str); 6] = [
     ("one common word", "react"),
     ("two words", "state garden"),
     ("beginning", "gard"),
-    ("misspelled", "gradenn"),
+    ("misspelled", "gardenn"),
     ("qualifiers", "cache keywords:stream not:unstable"),
 ];
 

@@ -283,6 +283,8 @@ impl App {
         ops_listen: Option<SocketAddr>,
         stop: watch::Sender<u32>,
     ) -> std::io::Result<Arc<Self>> {
+        let registries = settings.registries.clone().bound_to(listen);
+        let settings = ServeSettings { registries, ..settings };
         let runtime = Handle::current();
         let generations = Arc::new(Generations::new());
         let access = Access::new(engine.clone(), runtime.clone());

@@ -1,7 +1,7 @@
 //! What deliveries to hooks carry: the document as a reader would get it now.
 //!
 //! Made anew for each delivery of a package (the engine keeps it for those that follow at once) and
-//! kept nowhere. Large documents take their room from [`ROOM_KIB`] as long as they are on their
+//! kept nowhere. Large documents take their room from `ROOM_KIB` as long as they are on their
 //! way, so that however many hooks wait, memory is bounded.
 
 use std::sync::{Arc, Weak};

@@ -76,7 +76,7 @@ pub struct VersionFacts<'a> {
     pub unpacked_size: Option<u64>,
     /// `dist.signatures`.
     pub signatures: Vec<Signature<'a>>,
-    /// `license` as one text, see [`licence::read`]; `None` when none is announced.
+    /// `license` as one text, see `licence::read`; `None` when none is announced.
     pub licence: Option<Cow<'a, str>>,
     /// Whether installing it runs something: a script, or a build that clients start by themselves.
     pub install_scripts: bool,

@@ -12,7 +12,6 @@ use npm::{ExpectedDigest, PackageName, Sha512Digest};
 use store::VersionState;
 use store::blobs::BlobLocation;
 use store::blocks::WHOLE_PACKAGE;
-use store::registries::SELF;
 use store::versions::{self, TarballRow};
 
 use super::generations::{Generations, Seen};

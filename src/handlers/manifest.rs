@@ -2,7 +2,6 @@
 
 use actix_web::{HttpRequest, HttpResponse};
 use npm::PackageName;
-use store::registries::SELF;
 use store::versions;
 
 use super::document::{self, Document};

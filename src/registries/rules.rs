@@ -53,6 +53,12 @@ impl Rules {
         Self { default_set_by, ..Self::listening(config.listen, config.public_url.clone()) }
     }
 
+    /// The same once the port is known, which may have been any.
+    #[must_use]
+    pub fn bound_to(self, listen: SocketAddr) -> Self {
+        Self { listen, ..self }
+    }
+
     fn address(&self, text: &str) -> Result<Url, Refused> {
         within("host", text, LONGEST_ADDRESS)?;
         let url = value::parse_address(text).map_err(|error| invalid("host", error))?;

@@ -57,7 +57,7 @@ fn read(
     let counts = downloads::sums(rows, names, today.saturating_sub(COUNTED_DAYS))?;
     let mut found = HashMap::with_capacity(names.len());
     for row in packages::find_many(rows, names)? {
-        let withheld = Withheld::read(rows, engine.policy(), &row.name, Some(&row))?;
+        let withheld = Withheld::read(rows, &engine.policy(), &row.name, Some(&row))?;
         let count = counts.get(row.name.as_str()).copied().unwrap_or(0);
         if let Some(state) = state(row, withheld, u64::try_from(count).unwrap_or(0)) {
             found.insert(state.name.clone(), state);

@@ -141,7 +141,7 @@ fn a_rule_names_itself_and_what_it_found() {
     let announced = ManifestFacts { announced_bytes: Some(2 << 20), ..facts.clone() };
     assert!(told(&row(None, announced.clone())).unwrap().contains("2.0 MiB"));
     assert_eq!(told(&row(Some(9), announced)), None, "the real size counts more than the word");
-    let gpl = ManifestFacts { licence: Some("GPL-3.0".into()), ..facts.clone() };
+    let gpl = ManifestFacts { licence: Some("GPL-3.0".into()), ..facts };
     assert_eq!(
         told(&row(None, gpl)).unwrap(),
         "its licence \"GPL-3.0\" matches \"GPL*\" (security.deny_licences)"

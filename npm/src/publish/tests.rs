@@ -64,7 +64,7 @@ proptest! {
             true => serde_json::to_string_pretty(&others).unwrap(),
             false => serde_json::to_string(&others).unwrap(),
         };
-        let others = others.trim().trim_start_matches('{').trim_end_matches('}').to_owned();
+        let others = others.strip_prefix('{').unwrap().strip_suffix('}').unwrap().to_owned();
         let members = match (others.trim().is_empty(), attachments_first) {
             (true, _) => attachments,
             (false, true) => format!("{attachments},{others}"),

@@ -1,7 +1,7 @@
 //! Somebody who tries to log in, at a terminal or on a page.
 //!
 //! A name that there is and one that there is not get the same answers after the same time, as far
-//! as the protocol leaves that open: see ARCHITECTURE.md.
+//! as the specification leaves that open: see ARCHITECTURE.md.
 
 use actix_web::HttpRequest;
 use store::users::{self, NewUser, PasswordHash, UserRow};
@@ -50,13 +50,13 @@ impl Attempt<'_> {
     /// cost than new ones.
     ///
     /// # Errors
-    /// 401 for a wrong one, 403 where it came with an address and nobody may register, 401 for a
-    /// locked account, 409 for another e-mail address than the account has.
+    /// 401 for a wrong one and for a locked account, 409 for another e-mail address than the account
+    /// has.
     pub async fn log_in(&self, user: UserRow, asked: Credentials) -> Result<UserRow, ApiError> {
         let passwords = &self.app.accounts.passwords;
         if !passwords.is_right(asked.password.clone(), user.password.clone()).await? {
             self.note_refused(&asked, "wrong password");
-            return Err(self.wrong(&asked));
+            return Err(WRONG);
         }
         if user.disabled {
             self.note_refused(&asked, "account disabled");
@@ -99,7 +99,7 @@ impl Attempt<'_> {
 
     /// Refuses a login under a name that there is not, after the time of one that there is.
     pub async fn refuse_unknown(&self, asked: Credentials) -> ApiError {
-        let wrong = self.wrong(&asked);
+        let wrong = self.unknown(&asked);
         self.note_refused(&asked, "no such account");
         match self.app.accounts.passwords.is_right(asked.password, None).await {
             Ok(_) => wrong,
@@ -112,9 +112,8 @@ impl Attempt<'_> {
         settings.registration_open && !settings.admins.iter().any(|admin| admin == name)
     }
 
-    /// With an address it is a registration, in the contract's eyes, and its answer must not depend
-    /// on whether there is the name; without one it is a login.
-    fn wrong(&self, asked: &Credentials) -> ApiError {
+    /// With an address it is a registration, in the contract's eyes; without one it is a login.
+    fn unknown(&self, asked: &Credentials) -> ApiError {
         if asked.email.is_some() && !self.may_register(&asked.name) {
             ApiError::Forbidden("Public registration is not allowed".to_owned())
         } else {

@@ -3,7 +3,7 @@
 //!
 //! The node that makes a hook reads this again before the maker is answered; others see the raised
 //! number in the `settings` table within seconds. A sync that looked at a document before that and
-//! commits after it is refused and looks again ([`HookInterests::missed`]), so that nothing that
+//! commits after it is refused and looks again (`HookInterests::missed`), so that nothing that
 //! happens behind the answer is lost.
 
 use std::collections::HashSet;

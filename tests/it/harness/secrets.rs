@@ -33,7 +33,9 @@ const LINKS: [&str; 3] = ["loginUrl", "doneUrl", "link"];
 /// Keeps a secret; from now on nobody may say it.
 pub fn keep(secret: &str) {
     let core = core(secret);
-    if core.len() < SHORTEST || core.contains("...") {
+    let first = core.chars().next();
+    // a row of one letter is a long name at the same time
+    if core.len() < SHORTEST || core.contains("...") || core.chars().all(|c| Some(c) == first) {
         return;
     }
     if !KNOWN.read().iter().any(|known| known == core) {

@@ -140,7 +140,12 @@ const ROWS: &[Row] = &[
     row("/hooks/{id}/deliveries", "GET", "/-/espejo/v1/hooks/none/deliveries", NONE),
     row("/hooks/redeliver/{id}", "POST", "/-/espejo/v1/hooks/redeliver/none", OPERATED_422),
     row("/holds", "GET", "/-/espejo/v1/holds", ADMIN),
+    Row { body: "{}", ..row("/denials", "POST", "/-/espejo/v1/denials", ADMIN) },
     Row { body: "{}", ..row("/releases", "POST", "/-/espejo/v1/releases", OPERATED_422) },
+    Row {
+        body: "{}",
+        ..row("/releases/remove", "POST", "/-/espejo/v1/releases/remove", OPERATED_422)
+    },
     Row {
         body: "{}",
         ..row("/registries/test", "POST", "/-/espejo/v1/registries/test", OPERATED_422)

@@ -4,8 +4,10 @@ import hmac
 import http.server
 import json
 import sys
+import threading
 
 SECRET = sys.argv[1].encode()
+one_at_a_time = threading.Lock()
 
 
 class Receiver(http.server.BaseHTTPRequestHandler):
@@ -16,7 +18,9 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         wanted = "sha256=" + hmac.new(SECRET, body, hashlib.sha256).hexdigest()
         good = hmac.compare_digest(wanted, self.headers["x-npm-signature"])
         hook = json.loads(body)
-        print("good" if good else "bad", hook["event"], hook["payload"]["name"], hook["hookOwner"]["username"], flush=True)
+        told = ("good" if good else "bad", hook["event"], hook["payload"]["name"], hook["hookOwner"]["username"])
+        with one_at_a_time:  # print writes word by word
+            print(*told, flush=True)
         self.send_response(200)
         self.send_header("content-length", "0")
         self.end_headers()

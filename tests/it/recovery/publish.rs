@@ -14,6 +14,8 @@ use crate::publish::body_of;
 
 const NAME: &str = "@garden/ui";
 const POINTS: u64 = 48;
+/// A start does not write the same number of times each time; it is not what is killed here.
+const MARGIN: u64 = 12;
 
 fn versions() -> Vec<Version> {
     // every third gets a file of its own
@@ -22,7 +24,7 @@ fn versions() -> Vec<Version> {
 }
 
 fn with_scope(program: Espejo) -> Espejo {
-    program.env("ESPEJO_PUBLISH__SCOPES", "@garden")
+    program.env("ESPEJO_SEARCH__ENABLED", "false").env("ESPEJO_PUBLISH__SCOPES", "@garden")
 }
 
 fn token(data: &Path) -> String {
@@ -97,7 +99,7 @@ fn killed_at_any_operation_of_a_publish_nothing_acknowledged_is_lost() {
     let points: Vec<_> = (0..POINTS)
         .map(|n| {
             (
-                from + 1 + n * (to - from) / POINTS,
+                from + MARGIN + n * (to - from - MARGIN) / POINTS,
                 if n % 2 == 0 { Action::Kill } else { Action::Torn },
             )
         })

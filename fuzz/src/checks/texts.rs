@@ -147,7 +147,8 @@ pub fn integrity(data: &[u8]) {
 pub fn versions(data: &[u8]) {
     let lines = lines(data);
     let Some((spec, rest)) = lines.split_first() else { return };
-    let held = &rest[..rest.len().min(12)];
+    // three of them are compared at a time
+    let held = &rest[..rest.len().min(6)];
     for a in held {
         assert_eq!(npm::compare_versions(a, a), Ordering::Equal);
         for b in held {

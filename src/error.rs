@@ -11,6 +11,7 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
+use actors::registries::NotAsked;
 use actors::upstream::LOOP_HEADER;
 use actors::{EngineError, MissError};
 use npm::NameError;
@@ -103,7 +104,24 @@ impl ApiError {
         Self::NotFound { what: what.to_string(), hint: None }
     }
 
-    /// `<name> not found`, with the advice for people.
+    /// `<name> not found` of what was looked for here and nowhere else.
+    #[must_use]
+    pub fn not_here(name: impl fmt::Display) -> Self {
+        Self::NotFound { what: name.to_string(), hint: Some(NOT_HERE) }
+    }
+
+    /// `<name> not found` of a name that no upstream is asked for.
+    #[must_use]
+    pub fn not_asked(what: impl fmt::Display, why: &NotAsked) -> Self {
+        let hint = match why {
+            NotAsked::Private(_) => PRIVATE_SCOPE,
+            NotAsked::Published(_) => PUBLISHED_HERE,
+            NotAsked::OwnedBy { .. } => OWNED_BY_ANOTHER,
+        };
+        Self::NotFound { what: what.to_string(), hint: Some(hint) }
+    }
+
+    /// `<name> not found`, after upstream was asked.
     #[must_use]
     pub fn package_not_found(name: impl fmt::Display) -> Self {
         Self::NotFound { what: name.to_string(), hint: Some(CHECK_NAME) }
@@ -130,6 +148,7 @@ impl ApiError {
     pub fn from_miss(what: impl fmt::Display, error: &MissError) -> Self {
         match error {
             MissError::NotFound => Self::package_not_found(what),
+            MissError::NotAsked(why) => Self::not_asked(what, why),
             MissError::Gone(451) => {
                 Self::Legal(format!("{what} is not available for legal reasons, says upstream"))
             }
@@ -241,6 +260,13 @@ impl ApiError {
 }
 
 const CHECK_NAME: &str = "check the name and the version; this mirror asked its upstream too";
+const NOT_HERE: &str = "check the name and the version; only what is here already counts";
+const PRIVATE_SCOPE: &str =
+    "check the name and the version; its scope is private here, so no upstream is asked for it";
+const PUBLISHED_HERE: &str =
+    "check the version; the package is published here, so no upstream is asked for it";
+const OWNED_BY_ANOTHER: &str =
+    "check the name; the package belongs to another registry than the one that was to be asked";
 const NOT_FETCHED: &str = "this mirror does not fetch what it lacks; ask its operator to sync it";
 
 impl fmt::Display for ApiError {

@@ -385,7 +385,7 @@ impl EngineHandle {
                 let kept = store.read(move |rows| kept_answers::find(rows, SELF, &path)).await?;
                 return Ok(kept.and_then(|kept| kept.body).map(Bytes::from));
             }
-            let upstream = registries.for_name(&name, owner).map_err(|_| MissError::NotFound)?;
+            let upstream = registries.for_name(&name, owner)?;
             attestations::find(&store, &write, upstream, &name, &version).await
         })
         .await

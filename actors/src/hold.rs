@@ -3,6 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use npm::PackageName;
+use store::registries::SELF;
 
 use crate::deny::pattern::covers;
 
@@ -13,13 +14,17 @@ pub struct HoldPolicy {
     pub time: Duration,
     /// `security.hold_except`: names, `@scope/*` and patterns with `*` that are never held back.
     pub except: Vec<String>,
+    /// `security.hold_published`: what is published here is held back, too.
+    pub published: bool,
 }
 
 impl HoldPolicy {
-    /// Whether versions of this package are held back at all.
+    /// Whether versions of this package, which a registry owns, are held back at all.
     #[must_use]
-    pub fn concerns(&self, name: &PackageName) -> bool {
-        !self.time.is_zero() && !self.except.iter().any(|rule| covers(rule, name.as_str()))
+    pub fn concerns(&self, name: &PackageName, owner: &str) -> bool {
+        !self.time.is_zero()
+            && (self.published || owner != SELF)
+            && !self.except.iter().any(|rule| covers(rule, name.as_str()))
     }
 
     /// What was published after this moment is too young at `now_ms`.
@@ -51,11 +56,13 @@ impl HoldPolicy {
 
 #[cfg(test)]
 mod tests {
+    use store::registries::DEFAULT;
+
     use super::*;
 
     fn hold(except: &[&str]) -> HoldPolicy {
         let except = except.iter().map(|rule| (*rule).to_owned()).collect();
-        HoldPolicy { time: Duration::from_secs(3 * 24 * 3600), except }
+        HoldPolicy { time: Duration::from_secs(3 * 24 * 3600), except, published: false }
     }
 
     #[test]
@@ -69,9 +76,13 @@ mod tests {
             ("@garden2/ui", true),
             ("garden", true),
         ] {
-            assert_eq!(hold.concerns(&name(text)), held, "{text}");
+            assert_eq!(hold.concerns(&name(text), DEFAULT), held, "{text}");
+            assert!(!hold.concerns(&name(text), SELF), "{text}");
+            let all = HoldPolicy { published: true, ..hold.clone() };
+            assert_eq!(all.concerns(&name(text), SELF), held, "{text}");
         }
-        assert!(!HoldPolicy::default().concerns(&name("lamps")), "nothing is held by default");
+        let none = HoldPolicy::default();
+        assert!(!none.concerns(&name("lamps"), DEFAULT), "nothing is held by default");
     }
 
     #[test]

@@ -73,9 +73,38 @@ pub async fn of_name(
     match app.packages.find(name).await {
         Ok(Some(package)) => of_package(app, request, &package).await,
         // not here, not any more, or blocked: whoever asks gets that told, if he may read it
-        Ok(None) | Err(ApiError::Legal(_)) => of_ours(app, request, name, &[]).await,
+        Ok(None) | Err(ApiError::Legal(_)) => of_unseen(app, request, name, &gates).await,
         Err(error) => Err(error),
     }
+}
+
+/// A package of which nothing is in memory.
+async fn of_unseen(
+    app: &App,
+    request: &HttpRequest,
+    name: &PackageName,
+    gates: &Gates,
+) -> Result<LetIn, ApiError> {
+    if !gates.is_closed(name, app.engine.registries().ownership().is_private(name)) {
+        return Ok(LetIn::Open);
+    }
+    let of = name.clone();
+    let read = app.engine.store().read(move |rows| maintainers::of_package(rows, &of));
+    of_ours(app, request, name, &read.await?).await
+}
+
+/// What is withheld of a package is told to those who may read it, and to others that they may not.
+///
+/// # Errors
+/// Always: `refused`, or as [`of_package`].
+pub async fn before_telling<T>(
+    app: &App,
+    request: &HttpRequest,
+    name: &PackageName,
+    refused: ApiError,
+) -> Result<T, ApiError> {
+    of_name(app, request, name).await?;
+    Err(refused)
 }
 
 async fn of_ours(

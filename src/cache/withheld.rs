@@ -116,11 +116,11 @@ impl Withheld {
         if is_denied_ground(policy, name, row.map(|row| row.registry.as_str())) {
             withheld.deny(rows, policy, name, row)?;
         }
-        // what is published here is neither young by surprise nor signed by an upstream
-        let row = row.filter(|row| row.registry != SELF);
-        if let Some(row) = row.filter(|_| policy.hold.concerns(name)) {
+        if let Some(row) = row.filter(|row| policy.hold.concerns(name, &row.registry)) {
             withheld.hold(rows, policy, row)?;
         }
+        // what is published here is signed by no upstream
+        let row = row.filter(|row| row.registry != SELF);
         if let Some(row) = row.filter(|_| policy.withholds(None)) {
             withheld.versions.versions.extend(versions::not_valid(rows, row.id)?);
         }
@@ -290,12 +290,12 @@ pub fn ruling(
         Ruling::Free => {}
         other => return Ok(other),
     }
-    let row = found.filter(|found| found.registry != SELF).map(|found| &found.row);
-    if let Some(row) = row.filter(|_| policy.hold.concerns(name))
-        && let Some(refused) = too_young(rows, policy, name, row)?
+    if let Some(found) = found.filter(|found| policy.hold.concerns(name, &found.registry))
+        && let Some(refused) = too_young(rows, policy, name, &found.row)?
     {
         return Ok(Ruling::Refused(refused));
     }
+    let row = found.filter(|found| found.registry != SELF).map(|found| &found.row);
     let unsigned = row.filter(|row| policy.withholds(row.signature));
     let refused = unsigned.map(|row| unsigned_text(name, version, row.signature));
     Ok(refused.map_or(Ruling::Free, |text| Ruling::Refused(ApiError::Forbidden(text))))

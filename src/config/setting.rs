@@ -274,6 +274,12 @@ pub const SETTINGS: &[Setting] = &[
         "names, @scope/* and other patterns with * that are never kept back",
     ),
     setting(
+        "security.hold_published",
+        Kind::Flag,
+        "false",
+        "true: what is published here is kept back as well",
+    ),
+    setting(
         "security.deny_names",
         Kind::Names,
         "",

@@ -461,6 +461,7 @@ impl Reader<'_> {
                 hold: HoldPolicy {
                     time: self.with("security.hold", value::parse_duration)?,
                     except: self.list("security.hold_except"),
+                    published: self.flag("security.hold_published"),
                 },
                 deny: DenyRules {
                     names: self.list("security.deny_names"),

@@ -112,7 +112,7 @@ fn held_of(
     package: &ListedPackage,
 ) -> Result<Vec<(String, HeldAnswer)>, StoreError> {
     let name = &package.name;
-    if !policy.hold.concerns(name) {
+    if !policy.hold.concerns(name, &package.registry) {
         return Ok(Vec::new());
     }
     let young = versions::listed_published_after(rows, package.id, youngest_ms)?;

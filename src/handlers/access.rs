@@ -80,7 +80,7 @@ pub async fn get_visibility(
 ) -> Result<HttpResponse, ApiError> {
     let let_in = gate::of_name(app, request, &name).await?;
     if app.packages.find(&name).await?.is_none() {
-        return Err(ApiError::package_not_found(name));
+        return Err(ApiError::not_here(name));
     }
     let public = let_in == gate::LetIn::Open;
     Ok(let_in.mark(json_answer(&VisibilityAnswer { public })))

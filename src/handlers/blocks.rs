@@ -102,7 +102,7 @@ pub async fn put_release(
     drain(request, payload, app.settings.max_body_bytes).await?;
     let by = admin(app, request).await?;
     let looked = look(app, &name, Some(version)).await?;
-    looked.public(&name, "release")?;
+    looked.releasable(app, &name, "release")?;
     if !looked.has_version {
         return Err(no_version(&name, version));
     }
@@ -123,7 +123,7 @@ pub async fn delete_release(
 ) -> Result<HttpResponse, ApiError> {
     drain(request, payload, app.settings.max_body_bytes).await?;
     let by = admin(app, request).await?;
-    look(app, &name, None).await?.public(&name, "hold back")?;
+    look(app, &name, None).await?.releasable(app, &name, "hold back")?;
     app.engine.take_release_back(&name, version, by).await?;
     Ok(json_answer(&Done { ok: true }))
 }
@@ -186,6 +186,14 @@ impl Looked {
 
     fn unblockable(&self, name: &PackageName) -> Result<(), ApiError> {
         self.public(name, "unblock").map(drop)
+    }
+
+    /// What is published here is held back only where a setting says so.
+    fn releasable(&self, app: &App, name: &PackageName, verb: &str) -> Result<(), ApiError> {
+        match app.engine.policy().hold.published && self.package.is_some() {
+            true => Ok(()),
+            false => self.public(name, verb).map(drop),
+        }
     }
 
     fn public(&self, name: &PackageName, verb: &str) -> Result<i64, ApiError> {

@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use npm::PackageName;
 
 use super::document::{self, Document};
+use super::miss;
 use crate::app::App;
 use crate::cache::render::Wanted;
 use crate::error::ApiError;
@@ -19,7 +20,6 @@ pub async fn get_dist_tags(
 ) -> Result<HttpResponse, ApiError> {
     match document::find(app, request, &name, Wanted::DistTags).await? {
         Document::Found(answer) => Ok(answer),
-        Document::NoVersion => Err(ApiError::package_not_found(name)),
-        Document::NotHere => Err(ApiError::not_mirrored(name)),
+        Document::NoVersion | Document::NotHere => Err(miss::missing(app, &name, &name).await),
     }
 }

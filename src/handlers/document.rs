@@ -53,7 +53,12 @@ pub async fn find(
     wanted: Wanted,
 ) -> Result<Document, ApiError> {
     let base = app.base_of(request)?;
-    match app.packages.find_fresh(name, waits_for_check(request)).await? {
+    let found = app.packages.find_fresh(name, waits_for_check(request)).await;
+    let found = match found {
+        Ok(found) => found,
+        Err(refused) => return gate::before_telling(app, request, name, refused).await,
+    };
+    match found {
         Some(package) => {
             let let_in = gate::of_package(app, request, &package).await?;
             Ok(known(app, request, &package, wanted, &base).await?.marked(let_in))

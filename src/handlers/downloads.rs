@@ -84,7 +84,7 @@ async fn package(
     let let_in = gate::of_name(app, request, &name).await?;
     match app.packages.find(&name).await? {
         Some(_) => Ok((name, let_in)),
-        None => Err(ApiError::package_not_found(name)),
+        None => Err(ApiError::not_here(name)),
     }
 }
 

@@ -26,21 +26,21 @@ pub async fn get_manifest(
     let wanted = Wanted::Manifest(form_of(request), spec.as_str().into());
     match document::find(app, request, &name, wanted.clone()).await? {
         Document::Found(answer) => return Ok(answer),
-        Document::NotHere => return Err(ApiError::not_mirrored(name)),
+        Document::NotHere => return Err(miss::missing(app, &name, &name).await),
         Document::NoVersion => {}
     }
     if let Some(refused) = withheld(app, &name, &spec).await? {
         return Err(refused);
     }
-    let missing = ApiError::package_not_found(format!("{name}@{spec}"));
+    let what = format!("{name}@{spec}");
     if !miss::look_again(app, &name, &spec).await {
-        return Err(missing);
+        return Err(miss::missing(app, &name, what).await);
     }
     match document::find(app, request, &name, wanted).await? {
         Document::Found(answer) => Ok(answer),
         Document::NoVersion | Document::NotHere => {
             miss::remember_missed(app, &name, &spec).await;
-            Err(missing)
+            Err(miss::missing(app, &name, what).await)
         }
     }
 }

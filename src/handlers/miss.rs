@@ -1,9 +1,11 @@
 //! What is not here: fetched through, sent elsewhere, or not found (`sync.on_miss`).
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse};
+use actors::registries::NotAsked;
 use actors::upstream::{LOOP_HEADER, behind, is_circle};
 use actors::{MissDocument, MissError};
 use npm::PackageName;
@@ -33,7 +35,7 @@ pub async fn document(
 ) -> Result<Document, ApiError> {
     match app.settings.on_miss {
         OnMiss::None => Ok(Document::NotHere),
-        OnMiss::Redirect => redirect(app, request, name).map(Document::Found),
+        OnMiss::Redirect => redirect(app, request, name).await.map(Document::Found),
         OnMiss::Fetch => fetch(app, request, name, wanted, base).await,
     }
 }
@@ -152,17 +154,39 @@ fn keep_when_committed(
     });
 }
 
+/// The 404 of something that is not here, with what was done to find it.
+pub async fn missing(app: &App, name: &PackageName, what: impl Display) -> ApiError {
+    match not_asked(app, name).await {
+        Some(why) => ApiError::not_asked(what, &why),
+        None if app.settings.on_miss == OnMiss::Fetch => ApiError::package_not_found(what),
+        None => ApiError::not_mirrored(what),
+    }
+}
+
+/// Why no upstream is asked for a name, if none is.
+async fn not_asked(app: &App, name: &PackageName) -> Option<NotAsked> {
+    if app.engine.registries().ownership().is_private(name) {
+        return Some(NotAsked::Private(name.clone()));
+    }
+    // one that is blocked, or that cannot be read, was refused before
+    let package = app.packages.find(name).await.ok().flatten()?;
+    package.maintainers.is_some().then(|| NotAsked::Published(name.clone()))
+}
+
 /// 302 to the same path upstream.
 ///
 /// # Errors
-/// 404 when no upstream is known.
-pub fn redirect(
+/// 404 for a name that no upstream is asked for, and when none is known.
+pub async fn redirect(
     app: &App,
     request: &HttpRequest,
     name: &PackageName,
 ) -> Result<HttpResponse, ApiError> {
+    if let Some(why) = not_asked(app, name).await {
+        return Err(ApiError::not_asked(name, &why));
+    }
     let upstream = app.settings.upstream_url.as_ref();
-    let upstream = upstream.ok_or_else(|| ApiError::package_not_found(name))?;
+    let upstream = upstream.ok_or_else(|| ApiError::not_mirrored(name))?;
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let target = format!("{}{path}", upstream.as_str().trim_end_matches('/'));
     let mut answer = HttpResponse::build(StatusCode::FOUND);

@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use npm::{PackageName, PackumentForm};
 
 use super::document::{self, Document};
+use super::miss;
 use crate::app::App;
 use crate::cache::render::Wanted;
 use crate::error::ApiError;
@@ -22,8 +23,7 @@ pub async fn get_packument(
     let wanted = Wanted::Packument(form_of(request), Encoding::from_headers(request.headers()));
     match document::find(app, request, &name, wanted).await? {
         Document::Found(answer) => Ok(answer),
-        Document::NoVersion => Err(ApiError::package_not_found(name)),
-        Document::NotHere => Err(ApiError::not_mirrored(name)),
+        Document::NoVersion | Document::NotHere => Err(miss::missing(app, &name, &name).await),
     }
 }
 

@@ -122,7 +122,7 @@ pub async fn search_api(
     let search = search(&app)?;
     gate::of_name(&app, &request, &name).await?;
     if order == Order::Write && app.packages.find(&name).await?.is_none() {
-        return Err(ApiError::package_not_found(name));
+        return Err(ApiError::not_here(name));
     }
     search.order(name.clone(), order).await?;
     Ok(json_answer(&Ordered { package: name.as_str() }))

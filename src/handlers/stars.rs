@@ -68,7 +68,7 @@ async fn set(
 ) -> Result<(), ApiError> {
     gate::of_name(app, request, &name).await?;
     if likes && app.packages.find(&name).await?.is_none() {
-        return Err(ApiError::package_not_found(name));
+        return Err(ApiError::not_here(name));
     }
     let user = user.name.clone();
     let change = move |rows: &mut _| {

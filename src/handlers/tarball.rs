@@ -38,7 +38,10 @@ pub async fn get_tarball(
     name: PackageName,
     file: String,
 ) -> Result<HttpResponse, ApiError> {
-    let place = app.tarballs.find(&name, &file).await?;
+    let place = match app.tarballs.find(&name, &file).await {
+        Ok(place) => place,
+        Err(refused) => return gate::before_telling(app, request, &name, refused).await,
+    };
     match &place {
         Place::Held(held) if !held.is_ours => return serve(app, request, &name, held).await,
         // of a package that somebody may not read, nothing is told, not even what it lacks
@@ -66,12 +69,12 @@ async fn elsewhere(
         Place::Remote { .. } | Place::Unknown => {}
     }
     match app.settings.on_miss {
-        OnMiss::None => Err(ApiError::not_mirrored(what(&name, &file))),
-        OnMiss::Redirect => miss::redirect(app, request, &name),
+        OnMiss::None => Err(miss::missing(app, &name, what(&name, &file)).await),
+        OnMiss::Redirect => miss::redirect(app, request, &name).await,
         OnMiss::Fetch => match miss::learn_file(app, request, &name, &file).await? {
             Place::Held(held) => serve(app, request, &name, &held).await,
             Place::Remote { version, etag } => fetch(app, request, &name, &version, etag).await,
-            Place::Unknown => Err(ApiError::package_not_found(what(&name, &file))),
+            Place::Unknown => Err(miss::missing(app, &name, what(&name, &file)).await),
         },
     }
 }

@@ -87,11 +87,6 @@ pub fn publish(
         draft.put_tag("latest", version);
         events.push(HookEvent::dist_tag("latest"));
     }
-    if draft.tag("latest") == Some(version) {
-        draft.follow_latest();
-        draft.put_text("readme", &new.published.readme);
-    }
-    draft.revise(&at);
     let path = attestations_path_of(name, version);
     let attestations = match new.attestations.is_empty() {
         true => Vec::new(),
@@ -100,12 +95,13 @@ pub fn publish(
     let after = json!({ "version": version, "integrity": new.facts.sha512.to_sri() });
     let publication = Publication {
         maintainers: is_new.then(|| maintainers.clone()),
+        readmes: vec![(version.to_owned(), new.published.readme.clone())],
         attestations,
         visibility: (new.restricted && is_new).then_some(Visibility::Restricted),
         ..audited(who, "package.publish", None, Some(after))
     };
     let held = held.map(|held| (version.to_owned(), held));
-    Ok(Some(Edit { draft, publication, held, events, owners: maintainers, cause: "publish" }))
+    Ok(Some(Edit { draft, at, publication, held, events, owners: maintainers, cause: "publish" }))
 }
 
 fn is_live(status: PackageStatus) -> bool {
@@ -155,9 +151,9 @@ pub fn deprecate(
     if changed.is_empty() {
         return Ok(None);
     }
-    draft.revise(&iso(now_ms()));
+    let at = iso(now_ms());
     let publication = audited(who, "package.deprecate", None, Some(json!({ "versions": changed })));
-    Ok(Some(Edit { draft, publication, held: None, events, owners, cause: "deprecate" }))
+    Ok(Some(Edit { draft, at, publication, held: None, events, owners, cause: "deprecate" }))
 }
 
 fn same(one: &str, other: &str) -> bool {
@@ -201,8 +197,6 @@ pub fn unpublish(
         let moved = draft.tag("latest").map(str::to_owned);
         if moved.is_some() && moved != latest {
             events.push(HookEvent::dist_tag("latest"));
-            draft.follow_latest();
-            draft.put_text("readme", "");
         }
     }
     // rows of versions that went before their documents did would keep their numbers
@@ -212,7 +206,6 @@ pub fn unpublish(
         events = vec![HookEvent::unpublish_all()];
         erased = rows.into_iter().map(|row| row.version).collect();
     }
-    draft.revise(&at);
     let lost_attestations =
         erased.iter().map(|version| attestations_path_of(name, version)).collect();
     let gone = json!({ "versions": versions });
@@ -221,7 +214,7 @@ pub fn unpublish(
         lost_attestations,
         ..audited(who, "package.unpublish", Some(gone), None)
     };
-    Ok(Some(Edit { draft, publication, held: None, events, owners, cause: "unpublish" }))
+    Ok(Some(Edit { draft, at, publication, held: None, events, owners, cause: "unpublish" }))
 }
 
 /// Makes a tag mean a version.
@@ -244,14 +237,11 @@ pub fn put_tag(
         return Ok(None);
     }
     draft.put_tag(tag, version);
-    if tag == "latest" {
-        draft.follow_latest();
-    }
-    draft.revise(&iso(now_ms()));
+    let at = iso(now_ms());
     let (was, after) = (was.map(|was| json!({ tag: was })), json!({ tag: version }));
     let publication = audited(who, "package.tag", was, Some(after));
     let events = vec![HookEvent::dist_tag(tag)];
-    Ok(Some(Edit { draft, publication, held: None, events, owners, cause: "dist-tag" }))
+    Ok(Some(Edit { draft, at, publication, held: None, events, owners, cause: "dist-tag" }))
 }
 
 /// Removes a tag, if there is one.
@@ -267,10 +257,10 @@ pub fn remove_tag(name: &PackageName, who: &Publisher, tag: &str, before: Before
     if !draft.remove_tag(tag) {
         return Ok(None);
     }
-    draft.revise(&iso(now_ms()));
+    let at = iso(now_ms());
     let publication = audited(who, "package.tag", was, None);
     let events = vec![HookEvent::dist_tag_removed(tag)];
-    Ok(Some(Edit { draft, publication, held: None, events, owners, cause: "dist-tag" }))
+    Ok(Some(Edit { draft, at, publication, held: None, events, owners, cause: "dist-tag" }))
 }
 
 /// Gives a package other maintainers.
@@ -294,7 +284,7 @@ pub fn set_owners(
         return Ok(None);
     }
     draft.put_member("maintainers", who.people(&users));
-    draft.revise(&iso(now_ms()));
+    let at = iso(now_ms());
     let gone = old.iter().filter(|user| !users.contains(user));
     let events = users.iter().map(|user| HookEvent::owner(user));
     let events = events.chain(gone.map(|user| HookEvent::owner_removed(user))).collect();
@@ -303,7 +293,7 @@ pub fn set_owners(
         maintainers: Some(users.clone()),
         ..audited(who, "package.owner", Some(json!(old)), Some(json!(users)))
     };
-    Ok(Some(Edit { draft, publication, held: None, events, owners, cause: "owner" }))
+    Ok(Some(Edit { draft, at, publication, held: None, events, owners, cause: "owner" }))
 }
 
 /// A package that is ours and there, for somebody who may change it, with its maintainers.
@@ -313,13 +303,13 @@ fn existing(
     before: Before,
 ) -> Result<(Draft, Vec<String>), ApiError> {
     if before.row.is_none() {
-        return Err(ApiError::package_not_found(name));
+        return Err(ApiError::not_here(name));
     }
     who.may_change(name, &before)?;
     let row = before.row.filter(|row| row.registry == SELF && is_live(row.status));
     match (row, before.draft) {
         (Some(_), Some(draft)) => Ok((draft, before.maintainers)),
-        _ => Err(ApiError::package_not_found(name)),
+        _ => Err(ApiError::not_here(name)),
     }
 }
 

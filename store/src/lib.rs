@@ -57,6 +57,7 @@ pub mod packages;
 #[cfg(test)]
 mod plans;
 pub mod publication;
+pub mod readmes;
 pub mod reconciliations;
 pub mod registries;
 pub mod registry_keys;

@@ -8,7 +8,7 @@ use crate::change::PackageChange;
 use crate::registries::SELF;
 use crate::schema::{kept_answers, versions};
 use crate::{
-    AnyConnection, StoreError, Visibility, dialect, kept_answers as answers, maintainers,
+    AnyConnection, StoreError, Visibility, dialect, kept_answers as answers, maintainers, readmes,
     visibilities,
 };
 
@@ -21,6 +21,8 @@ pub struct Publication {
     pub maintainers: Option<Vec<String>>,
     /// Versions that were never here from now on: their numbers may be used again.
     pub erased: Vec<String>,
+    /// Texts for people of versions; those of erased ones go with them.
+    pub readmes: Vec<(String, String)>,
     /// Attestations of published versions: the path they are asked for, and the answer.
     pub attestations: Vec<(String, Vec<u8>)>,
     /// Attestations that are gone.
@@ -55,6 +57,8 @@ pub(crate) fn save(
         .filter(versions::package_id.eq(package_id))
         .filter(versions::version.eq_any(&publication.erased));
     diesel::delete(rows).execute(connection)?;
+    readmes::forget(connection, package_id, &publication.erased)?;
+    readmes::save(connection, package_id, &publication.readmes)?;
     for path in &publication.lost_attestations {
         diesel::delete(kept_answers::table.find((SELF, path))).execute(connection)?;
     }

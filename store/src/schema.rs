@@ -542,3 +542,11 @@ diesel::table! {
         user_name -> Text,
     }
 }
+
+diesel::table! {
+    readmes (package_id, version) {
+        package_id -> BigInt,
+        version -> Text,
+        body -> Binary,
+    }
+}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use npm::PackageName;
+use store::registries::DEFAULT;
 use store::{Committed, Validators, VersionChange};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
@@ -162,7 +163,7 @@ fn withheld(deps: &FetchThroughDeps, known: &Known, plan: &DocumentPlan) -> Hash
 /// Versions of a new document that are too young; what was written first counts.
 fn held(deps: &FetchThroughDeps, known: &Known, new: &[VersionChange]) -> HashMap<String, i64> {
     let policy = deps.rules.current.get();
-    if !policy.hold.concerns(&known.name) {
+    if !policy.hold.concerns(&known.name, known.owner().unwrap_or(DEFAULT)) {
         return HashMap::new();
     }
     let new = new.iter().map(|row| (&row.version, row.published_at_ms));

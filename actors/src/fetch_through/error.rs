@@ -6,6 +6,7 @@ use store::{StoreError, blobs::BlobError};
 
 use crate::committer::CommitError;
 use crate::known::UnusableDocument;
+use crate::registries::NotAsked;
 use crate::rules::Unaccepted;
 use crate::upstream::UpstreamError;
 
@@ -15,9 +16,12 @@ const COME_BACK: Duration = Duration::from_secs(5);
 /// A miss that stayed one. Shared by all who waited.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MissError {
-    /// Upstream does not have it either, or there is no upstream.
+    /// Upstream does not have it either.
     #[error("upstream does not have it")]
     NotFound,
+    /// It is not here, and the name is one that no upstream is asked for.
+    #[error(transparent)]
+    NotAsked(#[from] NotAsked),
     /// Upstream took it away or refuses it: 403, 410, 451.
     #[error("upstream answered {0}")]
     Gone(u16),

@@ -257,10 +257,9 @@ fn stored(found: Stored) -> TarballFetch {
 }
 
 impl FetchThroughDeps {
-    /// Whom to ask for a name; a name nobody is asked for is not there.
+    /// Whom to ask for a name.
     fn upstream(&self, name: &PackageName, set: Option<&str>) -> Result<Upstream, MissError> {
-        let found = (self.upstream)(name, set).map_err(|_| MissError::NotFound)?;
-        found.ok_or_else(MissError::no_upstream)
+        (self.upstream)(name, set)?.ok_or_else(MissError::no_upstream)
     }
 
     fn check_parked(&self) -> Result<(), MissError> {

@@ -8,8 +8,8 @@ use store::packages::PackageRow;
 use store::registries::SELF;
 use store::versions::VersionRow;
 use store::{
-    Committed, DocumentEncoding, Keeping, PackageChange, Publication, Store, StoreError,
-    Validators, VersionState, maintainers,
+    Committed, DocumentEncoding, Keeping, PackageChange, PackageStatus, Publication, Store,
+    StoreError, Validators, VersionState, maintainers, readmes,
 };
 
 use crate::change_builder::Terms;
@@ -55,8 +55,11 @@ pub struct Before {
 /// A package after that.
 #[derive(Debug)]
 pub struct Edit {
-    /// Its document.
+    /// Its document; what its newest version says of the package is put in before it is written,
+    /// and then its revision.
     pub draft: Draft,
+    /// When that is, as documents say it.
+    pub at: String,
     /// What else is written.
     pub publication: Publication,
     /// The version whose tarball came with this.
@@ -107,7 +110,9 @@ pub(super) async fn edit<E>(
     loop {
         attempt += 1;
         let (known, before) = read(handle.store(), name).await?;
-        let Some(edit) = decide(before).map_err(EditError::Refused)? else { return Ok(None) };
+        let told = before.draft.as_ref().map(Told::by).unwrap_or_default();
+        let Some(mut edit) = decide(before).map_err(EditError::Refused)? else { return Ok(None) };
+        tell_latest(handle.store(), &known, told, &mut edit).await?;
         let change = change(handle.store(), &known, edit).await?;
         match handle.commit(change).await {
             Ok(committed) => return Ok(Some(committed)),
@@ -117,8 +122,60 @@ pub(super) async fn edit<E>(
     }
 }
 
+/// What a document told of its newest version.
+#[derive(Default)]
+struct Told {
+    latest: Option<String>,
+    readme: Option<String>,
+}
+
+impl Told {
+    fn by(draft: &Draft) -> Self {
+        let latest = draft.tag("latest").map(str::to_owned);
+        Self { latest, readme: draft.member_text("readme") }
+    }
+}
+
+/// Makes a document say what its newest version says, where that is another one now, and gives it
+/// its revision. The text of the one before was nowhere else if it came from an upstream.
+async fn tell_latest(
+    store: &Store,
+    known: &Known,
+    told: Told,
+    edit: &mut Edit,
+) -> Result<(), StoreError> {
+    let latest = edit.draft.tag("latest").map(str::to_owned);
+    if let Some(latest) = latest.filter(|latest| told.latest.as_ref() != Some(latest)) {
+        let package_id = known.row.as_ref().map(|row| row.id);
+        if let (Some(before), Some(text)) = (told.latest, told.readme)
+            && edit.draft.version(&before).is_some()
+            && kept_readme(store, package_id, &before).await?.is_none()
+        {
+            edit.publication.readmes.push((before, text));
+        }
+        let brought = edit.publication.readmes.iter().find(|(version, _)| *version == latest);
+        let text = match brought {
+            Some((_, text)) => text.clone(),
+            None => kept_readme(store, package_id, &latest).await?.unwrap_or_default(),
+        };
+        edit.draft.follow_latest();
+        edit.draft.put_text("readme", &text);
+    }
+    edit.draft.revise(&edit.at);
+    Ok(())
+}
+
+async fn kept_readme(
+    store: &Store,
+    package_id: Option<i64>,
+    version: &str,
+) -> Result<Option<String>, StoreError> {
+    let (Some(package_id), version) = (package_id, version.to_owned()) else { return Ok(None) };
+    store.read_here(move |rows| readmes::find(rows, package_id, &version)).await
+}
+
 async fn change(store: &Store, known: &Known, edit: Edit) -> Result<PackageChange, EngineError> {
-    let Edit { draft, publication, held, events, owners, cause } = edit;
+    let Edit { draft, at: _, publication, held, events, owners, cause } = edit;
     let mut fetched = FetchedDocument {
         body: Bytes::new(),
         stored: Bytes::new(),
@@ -130,6 +187,10 @@ async fn change(store: &Store, known: &Known, edit: Edit) -> Result<PackageChang
     let terms = Terms { keys: None, max_tarball_bytes: u64::MAX, now_ms: now_ms() };
     let mut plan = known.plan(&fetched, terms).map_err(|error| StoreError::Invalid(error.0))?;
     plan.removed.retain(|version| !publication.erased.contains(version));
+    if plan.status == PackageStatus::SecurityHolding {
+        // only an upstream puts such a version in place of something else
+        plan.status = PackageStatus::Live;
+    }
     if let Some((version, tarball)) = &held {
         for row in plan.versions.iter_mut().filter(|row| row.version == *version) {
             (row.state, row.reason) = (VersionState::Held, None);

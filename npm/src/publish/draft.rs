@@ -149,6 +149,12 @@ impl Draft {
         get(&self.members, key)
     }
 
+    /// The text that a member is; `None` when it is something else.
+    #[must_use]
+    pub fn member_text(&self, key: &str) -> Option<String> {
+        self.member(key).and_then(json::string).map(std::borrow::Cow::into_owned)
+    }
+
     /// Sets a member to a piece of JSON.
     pub fn put_member(&mut self, key: &str, value: String) {
         put(&mut self.members, key, value);
@@ -203,7 +209,7 @@ impl Draft {
     /// Gives the document the next revision of its own and says when that was.
     pub fn revise(&mut self, at: &str) {
         self.put_time("modified", at);
-        let before = self.member("_rev").and_then(|rev| json::string(rev).map(|r| r.into_owned()));
+        let before = self.member_text("_rev");
         let number = before.as_deref().and_then(|rev| rev.split_once('-')?.0.parse::<u64>().ok());
         let digest = blake3::hash(&self.text());
         let digest = digest.as_bytes().get(..16).map(hex::encode).unwrap_or_default();

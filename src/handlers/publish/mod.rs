@@ -18,6 +18,7 @@ use actors::publishing::{Before, Edit, EditError};
 use npm::{PackageName, PackagePath};
 use store::Committed;
 
+use crate::access::gate;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::extract::caller::User;
@@ -56,7 +57,8 @@ fn command(request: &HttpRequest) -> &str {
     text("npm-command").or_else(referer).unwrap_or_default()
 }
 
-/// Who changes a package, with the addresses of all who are named by it or the request.
+/// Who changes a package, with the addresses of all who are named by it or the request. Whoever may
+/// not read it hears that and nothing else.
 async fn publisher(
     app: &App,
     request: &HttpRequest,
@@ -64,6 +66,7 @@ async fn publisher(
     name: &PackageName,
     named: &[String],
 ) -> Result<Publisher, ApiError> {
+    gate::of_name(app, request, name).await?;
     let before = app.engine.before_edit(name).await?;
     let named: Vec<String> = before.maintainers.iter().chain(named).cloned().collect();
     Publisher::of(app, request, user, name, &named).await

@@ -1,5 +1,7 @@
 //! `PUT /:name`: a new version, a deprecation, or a star.
 
+use std::time::Duration;
+
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use actors::MissError;
@@ -7,9 +9,11 @@ use actors::publishing::ReceivedTarball;
 use npm::PackageName;
 use npm::publish::{Attestation, BodyError, PublishBody};
 use serde::Serialize;
+use store::blocks;
 
 use super::{body, edit, strict};
-use crate::app::{App, OnMiss};
+use crate::app::App;
+use crate::cache::withheld::blocked;
 use crate::error::ApiError;
 use crate::extract::body::drain;
 use crate::extract::caller::User;
@@ -18,6 +22,9 @@ use crate::handlers::stars;
 use crate::publishing::edits::{self, NewVersion};
 use crate::publishing::rights::{self, Publisher};
 use crate::views::{Done, created, json_answer};
+
+/// When a publisher comes back whose upstream did not say when.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
 
 #[derive(Serialize)]
 struct Answer {
@@ -135,6 +142,7 @@ async fn publish(
     let new = NewVersion { published, facts, attestations, restricted };
     let _lock = app.publishing.try_lock(&name)?;
     let version = new.published.version.clone();
+    not_blocked(app, &name, &version).await?;
     // everything that can be refused is, before the bytes get a name
     let before = app.engine.before_edit(&name).await?;
     let is_unknown = who.asks_upstream(&before);
@@ -168,14 +176,43 @@ async fn commit(
     edited.map(|_| ())
 }
 
-/// A name that is new here must be new upstream, too: else two packages would have it.
+/// A name that is new here must be new upstream, too, whatever readers' misses do: else two packages
+/// would have it. A mirror that has no upstream is the only one who can have it.
 async fn nobody_has(app: &App, name: &PackageName) -> Result<(), ApiError> {
-    if app.settings.on_miss != OnMiss::Fetch || app.engine.upstream().is_none() {
+    if !matches!(app.engine.registries().for_name(name, None), Ok(Some(_))) {
         return Ok(());
     }
     match app.engine.fetch_document(name).await {
         Ok(_) => Err(ApiError::Forbidden(format!("Can't modify npm public package \"{name}\""))),
-        Err(MissError::NotFound | MissError::Gone(_)) => Ok(()),
-        Err(error) => Err(ApiError::from_miss(name, &error)),
+        Err(MissError::NotFound | MissError::NotAsked(_) | MissError::Gone(_)) => Ok(()),
+        Err(error) => Err(not_known(name, &error)),
+    }
+}
+
+/// Whether an upstream has the name cannot be found out now.
+fn not_known(name: &PackageName, error: &MissError) -> ApiError {
+    let retry_after = match error {
+        MissError::Unavailable { retry_after, .. } => *retry_after,
+        _ => ASK_AGAIN,
+    };
+    ApiError::Unavailable {
+        reason: format!(
+            "{name} is new here, and its upstream cannot be asked whether it has a package of that \
+             name: {error}"
+        ),
+        retry_after,
+        hint: "publish it in a scope of publish.scopes, which no upstream is asked for, or try \
+               again when the upstream answers",
+    }
+}
+
+/// What is blocked is not published again under the same number; the block stays when the version
+/// goes.
+async fn not_blocked(app: &App, name: &PackageName, version: &str) -> Result<(), ApiError> {
+    let (of, wanted) = (name.clone(), version.to_owned());
+    let read = app.engine.store().read(move |rows| blocks::of_version(rows, &of, &wanted));
+    match read.await? {
+        Some(block) => Err(blocked(format!("{name}@{version}"), &block)),
+        None => Ok(()),
     }
 }

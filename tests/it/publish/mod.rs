@@ -1,10 +1,14 @@
 //! Publishing: what is taken, from whom, what readers get of it, and what it leaves alone.
 
+mod blocked;
 mod bodies;
+mod closed;
 mod commands;
 mod doors;
 mod large;
 mod many;
+mod names;
+mod readmes;
 mod rights;
 mod versions;
 

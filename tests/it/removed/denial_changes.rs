@@ -71,7 +71,8 @@ async fn rules_come_and_go_while_the_server_runs() {
         super::shows(&mirror, &["1.0.0", "1.1.0"]).await;
         mirror.get("/lamp").header("if-none-match", etag).send().await.expect(304);
     }
-    let hold = HoldPolicy { time: std::time::Duration::from_secs(1 << 33), except: Vec::new() };
+    let hold =
+        HoldPolicy { time: std::time::Duration::from_secs(1 << 33), ..HoldPolicy::default() };
     mirror.engine().change_reader_rules(hold, DenyRules::default());
     super::becomes(&mirror, "/lamp/1.1.0", 403).await;
     mirror.finish().await;

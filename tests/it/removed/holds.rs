@@ -26,7 +26,7 @@ fn young() -> Package {
 async fn holding(except: &[&str]) -> (TestMirror, Clock) {
     let clock = Clock::movable();
     let except = except.iter().map(|rule| (*rule).to_owned()).collect();
-    let hold = HoldPolicy { time: 3 * DAY, except };
+    let hold = HoldPolicy { time: 3 * DAY, except, published: false };
     let moved = clock.clone();
     let builder = TestMirror::builder().packages(&[young()]);
     let mirror = builder

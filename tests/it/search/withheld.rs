@@ -90,7 +90,7 @@ async fn a_package_that_upstream_took_away_is_not_found() {
 #[tokio::test]
 async fn young_versions_are_found_when_they_are_old_enough() {
     let long = Duration::from_secs(3_600 * 24 * 365 * 50);
-    let hold = HoldPolicy { time: long, except: Vec::new() };
+    let hold = HoldPolicy { time: long, ..HoldPolicy::default() };
     let mut mirror = TestMirror::builder()
         .packages(&[lamp()])
         .search()

@@ -84,7 +84,10 @@ fn password(fields: &Fields, granular: bool) -> Result<Option<&str>, ApiError> {
 /// A limit that is not kept here must not be left out in silence.
 fn refuse_unknown_limits(fields: &Fields) -> Result<(), ApiError> {
     if !fields.list("orgs", MOST_PACKAGES, LONGEST_NAME)?.is_empty() {
-        return Err(invalid("orgs", "there are no organisations here"));
+        return Err(invalid(
+            "orgs",
+            "a token is limited to packages and scopes, not to organisations",
+        ));
     }
     Ok(())
 }
@@ -210,7 +213,7 @@ mod tests {
             (
                 TokenKind::Granular,
                 r#"{"name":"a","expires":3,"orgs":["x"]}"#,
-                "orgs: there are no organisations here",
+                "orgs: a token is limited to packages and scopes, not to organisations",
             ),
         ] {
             assert_eq!(limits(body, kind).unwrap_err(), error, "{body}");

@@ -96,16 +96,62 @@ fn copy(from: &Path, to: &Path) {
     std::fs::copy(from, to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
 }
 
-/// npm with settings, cache and home of its own, in a folder.
+/// An npm that tests run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Npm {
+    /// The one of this machine.
+    Here,
+    /// The last one before npm 11, of the prepared tools.
+    Ten,
+}
+
+impl Npm {
+    /// Those that are here, with a word about each that is not.
+    fn all() -> Vec<Self> {
+        let mut found = vec![];
+        match Command::new("npm").arg("--version").output() {
+            Ok(_) => found.push(Self::Here),
+            Err(_) => eprintln!("left out: there is no npm here"),
+        }
+        match tools() {
+            Some(tools) if tools.join("npm10").is_dir() => found.push(Self::Ten),
+            _ => eprintln!("left out: run scripts/clients/prepare small to test with npm 10"),
+        }
+        found
+    }
+
+    /// npm with settings, cache and home of its own, in a folder.
+    fn command(self, registry: &str, home: &Path, folder: &Path, arguments: &[&str]) -> Command {
+        let mut command = match self {
+            Self::Here => Command::new("npm"),
+            Self::Ten => {
+                let mut command = Command::new("node");
+                command.arg(tools_folder().join("npm10/bin/npm-cli.js"));
+                command
+            }
+        };
+        command
+            .args(arguments)
+            .arg(format!("--registry={registry}/"))
+            .args(["--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier"])
+            .current_dir(folder);
+        with_home(&mut command, home);
+        command
+    }
+}
+
+/// The machine's npm.
 fn npm_command(registry: &str, home: &Path, folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new("npm");
-    command
-        .args(arguments)
-        .arg(format!("--registry={registry}/"))
-        .args(["--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier"])
-        .current_dir(folder);
-    with_home(&mut command, home);
-    command
+    Npm::Here.command(registry, home, folder, arguments)
+}
+
+fn tools_folder() -> PathBuf {
+    repository().join("target/clients/tools/node_modules")
+}
+
+/// The package managers that were prepared.
+fn tools() -> Option<PathBuf> {
+    Some(tools_folder()).filter(|folder| folder.is_dir())
 }
 
 /// Keeps all that a client reads and writes of its user in a folder, and what is there already.
@@ -121,7 +167,9 @@ fn with_home(command: &mut Command, home: &Path) {
         .env("HOME", home)
         .env("npm_config_userconfig", home.join("user-npmrc"))
         .env("npm_config_globalconfig", home.join("global-npmrc"))
-        .env("npm_config_cache", home.join("cache"));
+        .env("npm_config_cache", home.join("cache"))
+        // yarn 1 keeps root's settings and caches outside of its home otherwise
+        .env("FAKEROOTKEY", "1");
 }
 
 /// Runs a command to its end while the mirror goes on in this process.

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::{TURN, npm_command, repository, run, with_home};
+use super::{Npm, TURN, npm_command, run, tools, with_home};
 use crate::harness::{TestMirror, TokenKind};
 use crate::publish::builder;
 
@@ -135,6 +135,40 @@ async fn npm_publishes_and_does_everything_else_to_what_it_published() {
 }
 
 #[tokio::test]
+async fn npm_10_publishes_tags_and_takes_back() {
+    let _turn = TURN.lock().await;
+    if !Npm::all().contains(&Npm::Ten) {
+        return;
+    }
+    let Some(setting) = Setting::new().await else { return };
+    let folder = setting.package("@garden/ten", "1.0.0");
+    let npm = |arguments: &[&str]| {
+        Npm::Ten.command(&setting.mirror.url(), &setting.home(), &folder, arguments)
+    };
+    ended_well(npm(&["publish"])).await;
+    // the same once more is no harm, something else under its number is
+    ended_well(npm(&["publish"])).await;
+    std::fs::write(folder.join("more.js"), "module.exports = 2\n").expect("a file");
+    let again = run(npm(&["publish"])).await;
+    assert!(!again.status.success(), "a version is published once");
+    setting.package("@garden/ten", "1.1.0");
+    ended_well(npm(&["publish", "--tag=next"])).await;
+    ended_well(npm(&["dist-tag", "add", "@garden/ten@1.1.0", "beta"])).await;
+    ended_well(npm(&["deprecate", "@garden/ten@1.0.0", "use 1.1"])).await;
+    let full = setting.document("@garden/ten").await;
+    assert_eq!(
+        (&full["dist-tags"]["latest"], &full["dist-tags"]["beta"]),
+        (&"1.0.0".into(), &"1.1.0".into())
+    );
+    assert_eq!(full["versions"]["1.0.0"]["deprecated"], "use 1.1");
+    setting.installs("@garden/ten@beta").await;
+    ended_well(npm(&["unpublish", "@garden/ten@1.1.0"])).await;
+    let full = setting.document("@garden/ten").await;
+    assert!(full["versions"].get("1.1.0").is_none(), "{full}");
+    setting.mirror.finish().await;
+}
+
+#[tokio::test]
 async fn npm_is_told_why_it_may_not_change_what_comes_from_an_upstream() {
     let _turn = TURN.lock().await;
     let Some(setting) = Setting::new().await else { return };
@@ -163,11 +197,10 @@ async fn npm_is_told_why_it_may_not_change_what_comes_from_an_upstream() {
 async fn pnpm_and_both_yarns_publish_too() {
     let _turn = TURN.lock().await;
     let Some(setting) = Setting::new().await else { return };
-    let tools = repository().join("target/clients/tools/node_modules");
-    if !tools.join("pnpm").exists() {
+    let Some(tools) = tools() else {
         eprintln!("left out: run scripts/clients/prepare small to test with real clients");
         return;
-    }
+    };
     let registry = format!("{}/", setting.mirror.url());
     let node = |tool: &str, folder: &Path| {
         let mut command = Command::new("node");

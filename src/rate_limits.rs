@@ -3,7 +3,7 @@
 //! Counted in memory and per node; a restart forgives. Whoever is not heard of for a minute takes
 //! no memory.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -45,6 +45,14 @@ impl PerMinute {
     /// # Errors
     /// 429 when either has used up its minute.
     pub fn check(&self, address: Option<IpAddr>, account: Option<&str>) -> Result<(), ApiError> {
+        self.count(address, account).map_err(ApiError::from)
+    }
+
+    /// The same, for those who want to know whose minute it was.
+    ///
+    /// # Errors
+    /// [`UsedUp`] when either has used up its minute.
+    pub fn count(&self, address: Option<IpAddr>, account: Option<&str>) -> Result<(), UsedUp> {
         let Some(limiter) = &self.limiter else { return Ok(()) };
         let address_key = address.map(|address| Who::Address(customer(address)));
         let account_key = account.map(|name| Who::Account(name.to_owned()));
@@ -66,7 +74,8 @@ impl PerMinute {
         address: Option<IpAddr>,
         account: Option<&str>,
         wait: Duration,
-    ) -> ApiError {
+    ) -> UsedUp {
+        let of_account = matches!(who, Who::Account(_));
         let whose = match who {
             Who::Account(_) => account.unwrap_or_default().to_owned(),
             Who::Address(_) => address.map(|address| address.to_string()).unwrap_or_default(),
@@ -74,10 +83,32 @@ impl PerMinute {
         let (most, what) = (self.most, self.what);
         // a whole second is the unit of the header, and the first one must not come too early
         let retry_after = Duration::from_secs(wait.as_secs() + 1);
-        ApiError::TooManyRequests {
-            rule: format!("more than {most} {what} a minute from {whose}"),
-            retry_after,
-        }
+        let rule = format!("more than {most} {what} a minute from {whose}");
+        UsedUp { of_account, rule, retry_after }
+    }
+}
+
+/// Somebody has used up a minute.
+#[derive(Debug)]
+pub struct UsedUp {
+    /// Whether it was that of the account, not that of the address.
+    pub of_account: bool,
+    rule: String,
+    retry_after: Duration,
+}
+
+impl From<UsedUp> for ApiError {
+    fn from(used_up: UsedUp) -> Self {
+        Self::TooManyRequests { rule: used_up.rule, retry_after: used_up.retry_after }
+    }
+}
+
+/// Those who are counted together with an address, in words.
+#[must_use]
+pub fn customer_of(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(_) => format!("{}/64", Ipv6Addr::from_bits(customer(address))),
     }
 }
 
@@ -113,6 +144,9 @@ mod tests {
         limit.check(at("2001:db8:0:1::2"), None).unwrap();
         assert!(limit.check(at("2001:db8:0:1::3"), None).is_err(), "one customer");
         limit.check(at("2001:db8:0:2::1"), None).unwrap();
+        let words = ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8:0:1::3"]
+            .map(|text| customer_of(text.parse().unwrap()));
+        assert_eq!(words, ["192.0.2.1", "192.0.2.1", "2001:db8:0:1::/64"]);
     }
 
     #[test]

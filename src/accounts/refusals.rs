@@ -1,4 +1,4 @@
-//! Logins that were refused, on their way to the audit log.
+//! Logins that were refused, and passwords that were asked for again, on their way to the audit log.
 //!
 //! Nobody waits for their rows, so that a refusal takes as long for a name that there is as for one
 //! that there is not. The first is written at once; what follows within [`GATHER_FOR`] is counted
@@ -22,6 +22,8 @@ pub const GATHER_FOR: Duration = Duration::from_secs(30);
 const MOST_ROWS: usize = 32;
 /// What stands for all names and addresses beyond that.
 const OTHERS: &str = "(others)";
+/// What stands for the names that come from an address which has used up its minute.
+pub const ANY_NAME: &str = "(any name)";
 /// What stands for a name that no account can have; it may be a password in the wrong field.
 const NO_NAME: &str = "(not a name)";
 
@@ -51,7 +53,8 @@ struct Refused {
 impl Refusals {
     /// Counts a login that was refused; `by` is who it claimed to be.
     pub fn note(&self, by: By, way: &'static str, reason: &'static str) {
-        let name = if check_name(&by.who).is_ok() { by.who } else { NO_NAME.to_owned() };
+        let is_name = by.who == ANY_NAME || check_name(&by.who).is_ok();
+        let name = if is_name { by.who } else { NO_NAME.to_owned() };
         let refused = Refused { name, origin: by.origin, way, reason };
         self.gathered.lock().add(refused);
         self.news.notify_one();

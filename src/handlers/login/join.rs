@@ -14,7 +14,8 @@ use crate::accounts::key_of;
 use crate::accounts::names::check_password;
 use crate::app::App;
 use crate::error::ApiError;
-use crate::extract::caller::{by, client};
+use crate::extract::caller::by;
+use crate::handlers::users::attempt::Attempt;
 use crate::views::sign_in::{JoinPage, LastPage, answer};
 
 /// `GET /-/ui/join/:secret`.
@@ -69,7 +70,7 @@ async fn user_of(app: &App, link: &str) -> Result<Option<String>, ApiError> {
 }
 
 fn chosen(app: &App, request: &HttpRequest, user: &str, form: &Form) -> Result<String, ApiError> {
-    app.accounts.login_limit.check(client(app, request), Some(user))?;
+    Attempt { app, request, way: "link" }.count(Some(user))?;
     let password = form.text("password");
     check_password(password).map_err(|rule| ApiError::Invalid(format!("The password {rule}")))?;
     if password != form.text("again") {

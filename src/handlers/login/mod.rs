@@ -28,6 +28,7 @@ use crate::app::App;
 use crate::error::{ApiError, JSON};
 use crate::extract::caller::{by, client};
 use crate::extract::fields::Fields;
+use crate::handlers::users::attempt::Attempt;
 use crate::views::json_answer;
 
 /// Characters of a session's secret: a UUID's, which clients of the reference know.
@@ -80,7 +81,7 @@ pub async fn begin_login(
     let hostname = fields.text_up_to("hostname", LONGEST_HOSTNAME)?.map(str::trim);
     let hostname = hostname.filter(|name| !name.is_empty() && !name.contains(char::is_control));
     let address = client(&app, &request);
-    app.accounts.login_limit.check(address, None)?;
+    Attempt { app: &app, request: &request, way: "browser" }.count(None)?;
     let base = app.base_of(&request)?;
     let (page, done) = (secret()?, secret()?);
     let login = NewLogin {

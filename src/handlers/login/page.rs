@@ -13,7 +13,7 @@ use crate::accounts::key_of;
 use crate::accounts::names::check_password;
 use crate::app::App;
 use crate::error::ApiError;
-use crate::extract::caller::{by, client};
+use crate::extract::caller::by;
 use crate::handlers::users::attempt::{Attempt, Credentials};
 use crate::views::sign_in::{LastPage, LoginPage, answer};
 
@@ -73,8 +73,8 @@ async fn waiting(app: &App, session: &str) -> Result<Option<(Sha512Digest, Login
 
 async fn sign_in(app: &App, request: &HttpRequest, form: &Form) -> Result<String, ApiError> {
     let (name, password) = (form.text("name").trim().to_owned(), form.text("password").to_owned());
-    app.accounts.login_limit.check(client(app, request), Some(&name))?;
     let attempt = Attempt { app, request, way: "browser" };
+    attempt.count(Some(&name))?;
     let found = attempt.find(&name).await?;
     let creates = form.text("create") == "yes" && app.settings.registration_open;
     let asked = Credentials { name, password, email: None };

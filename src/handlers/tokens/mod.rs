@@ -16,7 +16,8 @@ use store::tokens::{self, TokenRow};
 
 use self::wish::TokenWish;
 use super::unserved;
-use super::users::profile::{account, check_own_password};
+use super::users::attempt::Attempt;
+use super::users::profile::account;
 use crate::accounts::changes::remove_token;
 use crate::accounts::key_of;
 use crate::app::App;
@@ -93,8 +94,9 @@ async fn create(
     }
     match wish.password {
         Some(password) => {
-            app.accounts.login_limit.check(client(app, request), Some(&user.name))?;
-            check_own_password(app, &account(app, &user).await?, password).await?;
+            let attempt = Attempt { app, request, way: "token" };
+            attempt.count(Some(&user.name))?;
+            attempt.check_own_password(&account(app, &user).await?, password).await?;
         }
         // A token that ends, or that works from few places, must not make one that does not.
         None if is_bounded(user.token()) => return Err(ApiError::Unauthorized("Invalid password")),

@@ -1,4 +1,4 @@
-//! Somebody who tries to log in, at a terminal or on a page.
+//! Somebody who tries a password: to log in, at a terminal or on a page, or to change an account.
 //!
 //! A name that there is and one that there is not get the same answers after the same time, as far
 //! as the specification leaves that open: see ARCHITECTURE.md.
@@ -8,13 +8,18 @@ use store::users::{self, NewUser, PasswordHash, UserRow};
 
 use crate::accounts::changes::add_user;
 use crate::accounts::names::check_name;
+use crate::accounts::refusals::ANY_NAME;
 use crate::app::App;
 use crate::error::ApiError;
-use crate::extract::caller::by;
+use crate::extract::caller::{by, client};
 use crate::extract::fields::invalid;
+use crate::rate_limits::customer_of;
 
 /// What everybody is told whose name or password is wrong.
 pub const WRONG: ApiError = ApiError::Unauthorized("Please check your login name and password");
+
+/// What stands for the addresses of an account that has used up its minute.
+const ANY_ADDRESS: &str = "(any address)";
 
 /// What a login is asked for with.
 pub struct Credentials {
@@ -37,6 +42,40 @@ pub struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
+    /// Counts a try under a name, where one was given. What is beyond the limit is noted under the
+    /// name or the address that has used up its minute, whatever else it came with.
+    ///
+    /// # Errors
+    /// 429 above the limit of logins.
+    pub fn count(&self, name: Option<&str>) -> Result<(), ApiError> {
+        let (accounts, address) = (&self.app.accounts, client(self.app, self.request));
+        accounts.login_limit.count(address, name).map_err(|used_up| {
+            let mut by = by(self.app, self.request, name.unwrap_or(ANY_NAME));
+            match address {
+                Some(address) if !used_up.of_account => {
+                    ANY_NAME.clone_into(&mut by.who);
+                    by.origin = customer_of(address);
+                }
+                _ => ANY_ADDRESS.clone_into(&mut by.origin),
+            }
+            accounts.refusals.note(by, self.way, "too many in a minute");
+            used_up.into()
+        })
+    }
+
+    /// Whether somebody who has a token of the user knows the password, too.
+    ///
+    /// # Errors
+    /// 401 when not.
+    pub async fn check_own_password(&self, user: &UserRow, password: &str) -> Result<(), ApiError> {
+        let passwords = &self.app.accounts.passwords;
+        if passwords.is_right(password.to_owned(), user.password.clone()).await? {
+            return Ok(());
+        }
+        self.note_refused(&user.name, "wrong password");
+        Err(ApiError::Unauthorized("Invalid password"))
+    }
+
     /// The user of this name.
     ///
     /// # Errors
@@ -55,17 +94,17 @@ impl Attempt<'_> {
     pub async fn log_in(&self, user: UserRow, asked: Credentials) -> Result<UserRow, ApiError> {
         let passwords = &self.app.accounts.passwords;
         if !passwords.is_right(asked.password.clone(), user.password.clone()).await? {
-            self.note_refused(&asked, "wrong password");
+            self.note_refused(&asked.name, "wrong password");
             return Err(WRONG);
         }
         if user.disabled {
-            self.note_refused(&asked, "account disabled");
+            self.note_refused(&asked.name, "account disabled");
             return Err(ApiError::Unauthorized("Account disabled"));
         }
         if let (Some(known), Some(sent)) = (&user.email, &asked.email)
             && !known.eq_ignore_ascii_case(sent)
         {
-            self.note_refused(&asked, "another e-mail address");
+            self.note_refused(&asked.name, "another e-mail address");
             let name = &user.name;
             return Err(ApiError::Conflict(format!("User \"{name}\" has another e-mail address")));
         }
@@ -100,7 +139,7 @@ impl Attempt<'_> {
     /// Refuses a login under a name that there is not, after the time of one that there is.
     pub async fn refuse_unknown(&self, asked: Credentials) -> ApiError {
         let wrong = self.unknown(&asked);
-        self.note_refused(&asked, "no such account");
+        self.note_refused(&asked.name, "no such account");
         match self.app.accounts.passwords.is_right(asked.password, None).await {
             Ok(_) => wrong,
             Err(error) => error,
@@ -121,8 +160,8 @@ impl Attempt<'_> {
         }
     }
 
-    fn note_refused(&self, asked: &Credentials, reason: &'static str) {
-        let by = by(self.app, self.request, &asked.name);
+    fn note_refused(&self, name: &str, reason: &'static str) {
+        let by = by(self.app, self.request, name);
         self.app.accounts.refusals.note(by, self.way, reason);
     }
 

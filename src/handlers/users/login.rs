@@ -7,7 +7,7 @@ use super::attempt::{Attempt, Credentials};
 use crate::accounts::names::{LONGEST_NAME, check_password, is_email};
 use crate::app::App;
 use crate::error::ApiError;
-use crate::extract::caller::{by, client};
+use crate::extract::caller::by;
 use crate::extract::fields::{Fields, invalid};
 use crate::views::account::{LoggedIn, USER_PREFIX};
 use crate::views::created;
@@ -56,8 +56,8 @@ pub async fn put_user(
     name: &str,
 ) -> Result<HttpResponse, ApiError> {
     let asked = Credentials::parse(&Fields::read(request, payload).await?, name)?;
-    app.accounts.login_limit.check(client(app, request), Some(&asked.name))?;
     let attempt = Attempt { app, request, way: "password" };
+    attempt.count(Some(&asked.name))?;
     let user = match attempt.find(&asked.name).await? {
         Some(user) => attempt.log_in(user, asked).await?,
         None => attempt.register(asked).await?,

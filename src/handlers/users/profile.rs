@@ -4,16 +4,15 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use store::users::{self, UserChange, UserRow};
 
+use super::attempt::Attempt;
 use crate::accounts::changes::change_user;
 use crate::accounts::names::{check_password, is_email};
 use crate::app::App;
 use crate::error::ApiError;
-use crate::extract::caller::{Caller, User, by, client};
+use crate::extract::caller::{Caller, User, by};
 use crate::extract::fields::{Fields, invalid};
 use crate::views::account::{Profile, WhoAmI};
 use crate::views::json_answer;
-
-const WRONG_PASSWORD: ApiError = ApiError::Unauthorized("Invalid password");
 
 /// Whose token was sent.
 ///
@@ -56,8 +55,9 @@ pub async fn set_profile(
     let mut change =
         UserChange { email: email.map(|email| Some(email.to_owned())), ..UserChange::default() };
     if let Some(passwords) = fields.object("password")? {
-        app.accounts.login_limit.check(client(&app, &request), Some(&user.name))?;
-        change.password = Some(new_password(&app, &user, &passwords).await?);
+        let attempt = Attempt { app: &app, request: &request, way: "profile" };
+        attempt.count(Some(&user.name))?;
+        change.password = Some(new_password(&attempt, &user, &passwords).await?);
     }
     let (name, by) = (user.name, by(&app, &request, &caller.name));
     let changed = app.accounts.write(move |rows| change_user(rows, &name, &change, &by));
@@ -65,23 +65,14 @@ pub async fn set_profile(
 }
 
 async fn new_password(
-    app: &App,
+    attempt: &Attempt<'_>,
     user: &UserRow,
     passwords: &Fields,
 ) -> Result<users::PasswordHash, ApiError> {
     let (old, new) = (passwords.required("old")?, passwords.required("new")?);
     check_password(new).map_err(|rule| invalid("password/new", rule))?;
-    check_own_password(app, user, old).await?;
-    app.accounts.passwords.hash(new.to_owned()).await
-}
-
-/// Whether somebody who has a token of the user knows the password, too.
-///
-/// # Errors
-/// 401 when not.
-pub async fn check_own_password(app: &App, user: &UserRow, password: &str) -> Result<(), ApiError> {
-    let right = app.accounts.passwords.is_right(password.to_owned(), user.password.clone());
-    if right.await? { Ok(()) } else { Err(WRONG_PASSWORD) }
+    attempt.check_own_password(user, old).await?;
+    attempt.app.accounts.passwords.hash(new.to_owned()).await
 }
 
 /// The row behind a token.

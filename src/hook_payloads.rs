@@ -49,7 +49,7 @@ async fn payload(
     };
     let may_read = gate::lets_user_in(app, name, package.as_deref(), owner).await;
     if !may_read.map_err(|error| error.to_string())? {
-        return Ok(Payload::NotForOwner(format!("{owner} may not read {name}")));
+        return Ok(Payload::NotForOwner);
     }
     let Some(package) = package else { return Ok(Payload::Nothing) };
     let permit = take_room(room, &package).await;

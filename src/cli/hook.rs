@@ -362,6 +362,10 @@ fn row(delivery: &DeliveryAnswer) -> [String; 7] {
     let tries = match (delivery.state.as_str(), &delivery.next_attempt) {
         ("waiting", Some(next)) => format!("{number}, next at {next}"),
         ("waiting", None) => "waits".to_owned(),
+        ("skipped", _) => match &delivery.reason {
+            Some(reason) => format!("skipped: {reason}"),
+            None => "skipped".to_owned(),
+        },
         (state, _) => format!("{number}, {state}"),
     };
     [

@@ -253,9 +253,10 @@ pub async fn list_deliveries(
     let hook = find(&app, &id).await?;
     let limit = query.limit.unwrap_or(PAGE).clamp(1, 1_000);
     let before = query.before.as_deref().map(|text| delivery(text).map(|id| id.seq)).transpose()?;
-    let read = move |rows: &mut AnyConnection| history::list(rows, &hook.id, before, limit);
-    let rows = app.engine.store().read(read).await?;
-    Ok(Json(DeliveryList::new(&rows, limit)))
+    let read =
+        move |rows: &mut AnyConnection| history::list(rows, &hook.id, before, limit, |_| true);
+    let page = app.engine.store().read(read).await?;
+    Ok(Json(DeliveryList::from(&page)))
 }
 
 /// `POST hooks/redeliver/{delivery}`.

@@ -4,7 +4,7 @@ use actors::hook_dispatcher::Sent;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use store::hooks::HookRow;
-use store::hooks::history::{DeliveryRow, NumberedAttempt};
+use store::hooks::history::{DeliveryPage, DeliveryRow, NumberedAttempt};
 use store::hooks::lease::Attempt;
 use store::hooks::outbox::DeliveryId;
 
@@ -128,6 +128,9 @@ pub struct DeliveryAnswer {
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<String>,
+    /// Why nothing was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The last try.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<AttemptAnswer>,
@@ -151,6 +154,7 @@ impl From<&DeliveryRow> for DeliveryAnswer {
             earlier_attempts: row.base_attempts,
             next_attempt: waits.then(|| iso(row.not_before_ms)),
             ended: row.ended_at_ms.map(iso),
+            reason: row.reason.clone(),
             last: row.last.as_ref().map(|last| AttemptAnswer::new(row.attempts, last)),
             tries: None,
         }
@@ -176,13 +180,10 @@ pub struct DeliveryList {
     pub next: Option<String>,
 }
 
-impl DeliveryList {
-    /// Of rows that were asked for up to `limit`.
-    #[must_use]
-    pub fn new(rows: &[DeliveryRow], limit: i64) -> Self {
-        let full = i64::try_from(rows.len()).is_ok_and(|found| found >= limit);
-        let next = rows.last().filter(|_| full).map(|row| row.id.to_string());
-        Self { objects: rows.iter().map(DeliveryAnswer::from).collect(), next }
+impl From<&DeliveryPage> for DeliveryList {
+    fn from(page: &DeliveryPage) -> Self {
+        let next = page.next.map(|id| id.to_string());
+        Self { objects: page.rows.iter().map(DeliveryAnswer::from).collect(), next }
     }
 }
 

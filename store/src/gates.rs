@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use diesel::prelude::*;
 use npm::PackageName;
 
+use crate::grants::GrantRow;
 use crate::registries::SELF;
 use crate::schema::{grants, org_members, team_members};
 use crate::states::{OrgRole, Visibility};
@@ -80,44 +81,93 @@ impl Gates {
 /// Those of the database.
 pub fn read(connection: &mut AnyConnection) -> Result<Gates, StoreError> {
     let mut gates = Gates::default();
-    for (name, visibility) in visibilities::all(connection)? {
-        gates.packages.entry(name).or_default().said = Some(visibility);
-    }
-    for grant in crate::grants::all(connection)? {
-        let team = (grant.org, grant.team);
-        gates.packages.entry(grant.package).or_default().teams.push(team);
-    }
+    gates.said(visibilities::all(connection)?);
+    gates.granted(crate::grants::all(connection)?);
     let names: Vec<PackageName> = gates.packages.keys().cloned().collect();
-    for (name, owner) in packages::owners(connection, &names)? {
-        if let Some(gate) = gates.packages.get_mut(&name) {
-            gate.published_here = owner == SELF;
-        }
-    }
-    for (org, team, user) in granted_members(connection)? {
-        gates.members.entry((org, team)).or_default().insert(user);
-    }
-    for (org, user) in managers(connection)? {
-        gates.managers.entry(org).or_default().insert(user);
-    }
+    gates.owned(packages::owners(connection, &names)?);
+    gates.people(granted_members(connection, None)?, managers(connection, None)?);
     Ok(gates)
 }
 
-/// Of the teams that have a package.
+/// The part of it that decides about one package, as the tables are now.
+///
+/// # Errors
+/// Those of the database.
+pub fn read_of(connection: &mut AnyConnection, name: &PackageName) -> Result<Gates, StoreError> {
+    let mut gates = Gates::default();
+    gates.said(visibilities::find(connection, name)?.map(|said| (name.clone(), said)));
+    gates.granted(crate::grants::of_package(connection, name)?);
+    if gates.are_none() {
+        return Ok(gates);
+    }
+    gates.owned(packages::owners(connection, std::slice::from_ref(name))?);
+    let org = name.scope().and_then(|scope| scope.strip_prefix('@'));
+    let managers = managers(connection, Some(org.unwrap_or_default()))?;
+    gates.people(granted_members(connection, Some(name))?, managers);
+    Ok(gates)
+}
+
+impl Gates {
+    fn said(&mut self, said: impl IntoIterator<Item = (PackageName, Visibility)>) {
+        for (name, visibility) in said {
+            self.packages.entry(name).or_default().said = Some(visibility);
+        }
+    }
+
+    fn granted(&mut self, granted: Vec<GrantRow>) {
+        for grant in granted {
+            let team = (grant.org, grant.team);
+            self.packages.entry(grant.package).or_default().teams.push(team);
+        }
+    }
+
+    fn owned(&mut self, owners: HashMap<PackageName, String>) {
+        for (name, owner) in owners {
+            if let Some(gate) = self.packages.get_mut(&name) {
+                gate.published_here = owner == SELF;
+            }
+        }
+    }
+
+    fn people(&mut self, members: Vec<(String, String, String)>, managers: Vec<(String, String)>) {
+        for (org, team, user) in members {
+            self.members.entry((org, team)).or_default().insert(user);
+        }
+        for (org, user) in managers {
+            self.managers.entry(org).or_default().insert(user);
+        }
+    }
+}
+
+/// Of the teams that have a package, or this one.
 fn granted_members(
     connection: &mut AnyConnection,
+    package: Option<&PackageName>,
 ) -> Result<Vec<(String, String, String)>, StoreError> {
     let is_in = grants::org.eq(team_members::org).and(grants::team.eq(team_members::team));
-    let rows = team_members::table
+    let mut rows = team_members::table
         .inner_join(grants::table.on(is_in))
         .select((team_members::org, team_members::team, team_members::user_name))
-        .distinct();
+        .distinct()
+        .into_boxed();
+    if let Some(package) = package {
+        rows = rows.filter(grants::package.eq(package.as_str()));
+    }
     Ok(rows.load(connection)?)
 }
 
-fn managers(connection: &mut AnyConnection) -> Result<Vec<(String, String)>, StoreError> {
-    let rows = org_members::table
+/// Those who manage an org, or this one.
+fn managers(
+    connection: &mut AnyConnection,
+    org: Option<&str>,
+) -> Result<Vec<(String, String)>, StoreError> {
+    let mut rows = org_members::table
         .filter(org_members::role.ne(OrgRole::Member.as_str()))
-        .select((org_members::org, org_members::user_name));
+        .select((org_members::org, org_members::user_name))
+        .into_boxed();
+    if let Some(org) = org {
+        rows = rows.filter(org_members::org.eq(org));
+    }
     Ok(rows.load(connection)?)
 }
 
@@ -146,8 +196,12 @@ mod tests {
             let now = gates(test);
             assert!(now.is_closed(&seeds, true) && !now.is_closed(&seeds, false));
             assert!(!now.is_closed(&lamp, false), "not for a name without a scope");
+            let alone = test.read(|c| read_of(c, &seeds));
+            assert!(alone.is_closed(&seeds, true) && !alone.is_closed(&seeds, false));
+            assert!(test.read(|c| read_of(c, &package("@garden/soil"))).are_none());
             for (user, reads) in [("ada", true), ("bob", true), ("cy", false), ("", false)] {
                 assert_eq!(now.lets_in(&seeds, user), reads, "{user}");
+                assert_eq!(alone.lets_in(&seeds, user), reads, "{user}, of it alone");
             }
             test.write(|c| visibilities::set(c, &seeds, Visibility::Public));
             assert!(!gates(test).is_closed(&seeds, true), "somebody said so");

@@ -455,6 +455,7 @@ diesel::table! {
         base_attempts -> BigInt,
         not_before_ms -> BigInt,
         ended_at_ms -> Nullable<BigInt>,
+        reason -> Nullable<Text>,
     }
 }
 

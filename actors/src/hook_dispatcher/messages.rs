@@ -97,7 +97,7 @@ impl HookCounters {
                     add(&self.failed, 1);
                     add(&self.parked, 1);
                 }
-                Fate::Skipped => add(&self.skipped, 1),
+                Fate::Skipped(_) => add(&self.skipped, 1),
             }
         }
     }

@@ -14,8 +14,8 @@ pub enum Payload {
     Document(Bytes, Option<OwnedSemaphorePermit>),
     /// There is nothing to show: the package is gone, blocked or was never here.
     Nothing,
-    /// The owner of the hook may not read the package; the text says why.
-    NotForOwner(String),
+    /// The owner of the hook may not read the package.
+    NotForOwner,
 }
 
 impl Payload {
@@ -23,7 +23,7 @@ impl Payload {
     pub(super) fn json(&self) -> Bytes {
         match self {
             Self::Document(bytes, _) => bytes.clone(),
-            Self::Nothing | Self::NotForOwner(_) => Bytes::from_static(b"null"),
+            Self::Nothing | Self::NotForOwner => Bytes::from_static(b"null"),
         }
     }
 }

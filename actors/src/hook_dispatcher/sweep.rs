@@ -13,7 +13,7 @@ use std::time::Duration;
 use actix::Recipient;
 use futures_util::{StreamExt, stream};
 use npm::{HookEventKind, PackageName};
-use store::hooks::lease::{self, Fate, Rest, Settled, Tried, WaitingDelivery};
+use store::hooks::lease::{self, Fate, Rest, Settled, Skip, Tried, WaitingDelivery};
 use store::hooks::outbox::DeliveryId;
 use store::hooks::{HookHealth, HookRow};
 use store::{Store, StoreError, users};
@@ -41,6 +41,9 @@ const MOST_BLOCKED: usize = 10_000;
 /// Nobody looks again before, when nothing is left: rows that a slower transaction of another node
 /// commits behind newer ones are found then.
 const LOOK_AGAIN_MS: i64 = 15_000;
+/// Deliveries of a package that follow each other at once carry the same document; who may read it
+/// is asked again with it.
+const SAME_DOCUMENT: Duration = Duration::from_secs(1);
 /// Writing down what became of deliveries is tried so often.
 const SETTLE_TRIES: usize = 5;
 /// Wait between those.
@@ -207,14 +210,15 @@ impl Worker {
             (Arc::clone(&self.deps), Arc::clone(&self.hook), self.stop.clone());
         async move {
             let mut end = LineEnd::default();
-            let mut payload = None;
+            let mut made: Option<(Payload, Instant)> = None;
             for row in line {
                 if page.stopped.load(Ordering::Relaxed) || *stop.borrow() {
                     break;
                 }
-                if payload.is_none() {
+                if made.as_ref().is_none_or(|(_, at)| at.elapsed() > SAME_DOCUMENT) {
+                    let at = Instant::now();
                     match deps.payload(&row, &hook).await {
-                        Ok(made) => payload = Some(made),
+                        Ok(payload) => made = Some((payload, at)),
                         Err(why) => {
                             // ours, not the receiver's: no try is used up
                             tracing::warn!(
@@ -229,7 +233,7 @@ impl Worker {
                         }
                     }
                 }
-                let Some(payload) = &payload else { break };
+                let Some((payload, _)) = &made else { break };
                 if !deps.try_one(&hook, &row, payload, &page, &mut end).await {
                     break;
                 }
@@ -322,7 +326,7 @@ fn skip(lines: Vec<Vec<WaitingDelivery>>) -> Vec<LineEnd> {
         seq: row.seq,
         number: row.attempts,
         attempt: None,
-        fate: Fate::Skipped,
+        fate: Fate::Skipped(Skip::NoOwner),
     };
     let tried = lines.into_iter().flatten().map(skipped).collect();
     vec![LineEnd { tried, ..LineEnd::default() }]
@@ -350,11 +354,14 @@ impl WorkerDeps {
         page: &PageState,
         end: &mut LineEnd,
     ) -> bool {
-        let event = HookEventKind::from_text(&row.event);
-        let (Some(event), Payload::Document(..) | Payload::Nothing) = (event, payload) else {
-            let (seq, number) = (row.seq, row.attempts);
-            end.tried.push(Tried { seq, number, attempt: None, fate: Fate::Skipped });
-            return true;
+        let event = match (HookEventKind::from_text(&row.event), payload) {
+            (Some(event), Payload::Document(..) | Payload::Nothing) => event,
+            (event, _) => {
+                let why = if event.is_some() { Skip::NotReadable } else { Skip::Unknown };
+                let (seq, number) = (row.seq, row.attempts);
+                end.tried.push(Tried { seq, number, attempt: None, fate: Fate::Skipped(why) });
+                return true;
+            }
         };
         let sending = Sending {
             hook,

@@ -9,6 +9,7 @@ use store::hooks::outbox::DeliveryId;
 
 use super::wish::number;
 use super::{own, reader, setter};
+use crate::access::gate::Shown;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::extract::caller::client;
@@ -42,9 +43,13 @@ pub(super) async fn list(
     });
     let before = before.transpose()?;
     let hook = own(app, &user, id).await?;
-    let read = move |rows: &mut _| history::list(rows, &hook.id, before, limit);
-    let rows = app.engine.store().read(read).await?;
-    Ok(json_answer(&DeliveryList::new(&rows, limit)))
+    let shown = Shown::to(app, request).await?;
+    let read = move |rows: &mut _| {
+        let is_shown = |name: &str| shown.as_ref().is_none_or(|shown| shown.has_text(name));
+        history::list(rows, &hook.id, before, limit, is_shown)
+    };
+    let page = app.engine.store().read(read).await?;
+    Ok(json_answer(&DeliveryList::from(&page)))
 }
 
 /// One delivery with every try.
@@ -56,7 +61,7 @@ pub(super) async fn show(
 ) -> Result<HttpResponse, ApiError> {
     let user = reader(app, request).await?;
     let hook = own(app, &user, id).await?;
-    let found = find(app, &hook, delivery).await?;
+    let found = find(app, request, &hook, delivery).await?;
     Ok(json_answer(&found))
 }
 
@@ -69,7 +74,7 @@ pub(super) async fn redeliver(
 ) -> Result<HttpResponse, ApiError> {
     let user = setter(app, request).await?;
     let hook = own(app, &user, id).await?;
-    find(app, &hook, delivery).await?;
+    find(app, request, &hook, delivery).await?;
     app.hook_limit.check(client(app, request), Some(&user.name))?;
     if let Some(reason) = &hook.paused {
         return Err(ApiError::Conflict(format!(
@@ -96,10 +101,19 @@ pub(super) async fn test(
     Ok(json_answer(&TestAnswer::new(delivery, &sent)))
 }
 
-async fn find(app: &App, hook: &HookRow, text: &str) -> Result<DeliveryAnswer, ApiError> {
+/// One of the hook, about a package that may be shown to whoever asks.
+async fn find(
+    app: &App,
+    request: &HttpRequest,
+    hook: &HookRow,
+    text: &str,
+) -> Result<DeliveryAnswer, ApiError> {
+    let shown = Shown::to(app, request).await?;
     let delivery = DeliveryId::parse(text).ok_or_else(|| not_there(text))?;
     let found = app.engine.store().read(move |rows| history::find(rows, delivery)).await?;
-    let found = found.filter(|(row, _)| row.hook == hook.id);
+    let found = found.filter(|(row, _)| {
+        row.hook == hook.id && shown.is_none_or(|shown| shown.has_text(&row.package))
+    });
     let (row, attempts) = found.ok_or_else(|| not_there(text))?;
     Ok(DeliveryAnswer::with_attempts(&row, &attempts))
 }

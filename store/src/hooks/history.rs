@@ -33,6 +33,8 @@ pub struct DeliveryRow {
     pub not_before_ms: i64,
     /// When it ended.
     pub ended_at_ms: Option<i64>,
+    /// Why nothing was sent.
+    pub reason: Option<String>,
     /// The last try.
     pub last: Option<Attempt>,
 }
@@ -40,7 +42,25 @@ pub struct DeliveryRow {
 /// A try with its number.
 pub type NumberedAttempt = (i64, Attempt);
 
-type Raw = ((i64, String, String, String, String, i64), (String, i64, i64, i64, Option<i64>));
+/// A page of the history.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeliveryPage {
+    /// Newest first.
+    pub rows: Vec<DeliveryRow>,
+    /// Where the next page begins, when there may be one.
+    pub next: Option<DeliveryId>,
+}
+
+/// Rows of the history that are looked at for one page; more may be hidden from its reader.
+const LOOKED_AT: usize = 20_000;
+
+/// Of these, so many are read at once.
+const AT_ONCE: i64 = 500;
+
+type Raw = (
+    (i64, String, String, String, String, i64),
+    (String, i64, i64, i64, Option<i64>, Option<String>),
+);
 
 type RawAttempt = (i64, i64, i64, i64, String, i64, Option<i64>, Option<String>, Option<String>);
 
@@ -61,6 +81,7 @@ macro_rules! delivery_columns {
                 hook_deliveries::base_attempts,
                 hook_deliveries::not_before_ms,
                 hook_deliveries::ended_at_ms,
+                hook_deliveries::reason,
             ),
         )
     };
@@ -68,7 +89,7 @@ macro_rules! delivery_columns {
 
 fn row(raw: Raw, last: Option<Attempt>) -> DeliveryRow {
     let ((seq, hook, package, event, change, at_ms), rest) = raw;
-    let (state, attempts, base_attempts, not_before_ms, ended_at_ms) = rest;
+    let (state, attempts, base_attempts, not_before_ms, ended_at_ms, reason) = rest;
     DeliveryRow {
         id: DeliveryId { seq, at_ms },
         hook,
@@ -80,6 +101,7 @@ fn row(raw: Raw, last: Option<Attempt>) -> DeliveryRow {
         base_attempts,
         not_before_ms,
         ended_at_ms,
+        reason,
         last,
     }
 }
@@ -89,7 +111,8 @@ fn attempt(raw: RawAttempt) -> NumberedAttempt {
     (number, Attempt { at_ms, duration_ms, endpoint, request_bytes, code, answer, error })
 }
 
-/// Deliveries of a hook before one of them, newest first.
+/// Deliveries of a hook before one of them, newest first, about packages that may be shown to
+/// whoever asks.
 ///
 /// # Errors
 /// Those of the database.
@@ -98,27 +121,55 @@ pub fn list(
     hook: &str,
     before: Option<i64>,
     limit: i64,
-) -> Result<Vec<DeliveryRow>, StoreError> {
-    let rows: Vec<Raw> = hook_deliveries::table
+    is_shown: impl Fn(&str) -> bool,
+) -> Result<DeliveryPage, StoreError> {
+    let wanted = usize::try_from(limit).unwrap_or(0);
+    let (mut found, mut looked_at, mut behind) = (Vec::new(), 0, before.unwrap_or(i64::MAX));
+    let mut next = None;
+    while next.is_none() {
+        let page = raw_page(connection, hook, behind, limit.clamp(1, AT_ONCE))?;
+        let Some((last, at_ms)) = page.last().map(|raw| (raw.0.0, raw.0.5)) else { break };
+        (behind, looked_at) = (last, looked_at + page.len());
+        for raw in page.into_iter().filter(|raw| is_shown(&raw.0.2)) {
+            if found.len() < wanted {
+                next = Some(DeliveryId { seq: raw.0.0, at_ms: raw.0.5 });
+                found.push(raw);
+            }
+        }
+        if found.len() < wanted {
+            let on = DeliveryId { seq: last, at_ms };
+            next = (looked_at >= LOOKED_AT).then_some(on);
+        }
+    }
+    let rows = found.into_iter().map(|raw| with_last(connection, raw));
+    Ok(DeliveryPage { rows: rows.collect::<Result<_, _>>()?, next })
+}
+
+fn raw_page(
+    connection: &mut AnyConnection,
+    hook: &str,
+    before: i64,
+    limit: i64,
+) -> Result<Vec<Raw>, StoreError> {
+    let rows = hook_deliveries::table
         .filter(hook_deliveries::hook_id.eq(hook))
-        .filter(hook_deliveries::seq.lt(before.unwrap_or(i64::MAX)))
+        .filter(hook_deliveries::seq.lt(before))
         .order(hook_deliveries::seq.desc())
-        .limit(limit)
-        .select(delivery_columns!())
-        .load(connection)?;
-    let with_last = |raw: Raw| {
-        let (seq, attempts) = (raw.0.0, raw.1.1);
-        let last = match attempts {
-            0 => None,
-            number => hook_attempts::table
-                .find((seq, number))
-                .get_result::<RawAttempt>(connection)
-                .optional()?
-                .map(|raw| attempt(raw).1),
-        };
-        Ok(row(raw, last))
+        .limit(limit);
+    Ok(rows.select(delivery_columns!()).load(connection)?)
+}
+
+fn with_last(connection: &mut AnyConnection, raw: Raw) -> Result<DeliveryRow, StoreError> {
+    let (seq, attempts) = (raw.0.0, raw.1.1);
+    let last = match attempts {
+        0 => None,
+        number => hook_attempts::table
+            .find((seq, number))
+            .get_result::<RawAttempt>(connection)
+            .optional()?
+            .map(|raw| attempt(raw).1),
     };
-    rows.into_iter().map(with_last).collect()
+    Ok(row(raw, last))
 }
 
 /// One delivery with all its tries by number.
@@ -157,6 +208,7 @@ pub fn redeliver(connection: &mut AnyConnection, id: DeliveryId) -> Result<bool,
             hook_deliveries::base_attempts.eq(hook_deliveries::attempts),
             hook_deliveries::not_before_ms.eq(0),
             hook_deliveries::ended_at_ms.eq(None::<i64>),
+            hook_deliveries::reason.eq(None::<String>),
         ))
         .execute(connection)?;
     if changed == 0 {

@@ -65,8 +65,31 @@ pub enum Fate {
     Later(i64),
     /// It failed too often.
     Parked,
-    /// There is nobody to tell any more; nothing was sent.
-    Skipped,
+    /// Nothing is sent.
+    Skipped(Skip),
+}
+
+/// Why a delivery is not sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Skip {
+    /// Who owns the hook may not read the package.
+    NotReadable,
+    /// His account is gone or locked.
+    NoOwner,
+    /// An event of another release, which this one does not know.
+    Unknown,
+}
+
+impl Skip {
+    /// In words, as the history has it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotReadable => "the owner of the hook may not read the package",
+            Self::NoOwner => "the account of the owner of the hook is gone or locked",
+            Self::Unknown => "this release does not know the event",
+        }
+    }
 }
 
 impl Fate {
@@ -75,7 +98,7 @@ impl Fate {
             Self::Delivered => "delivered",
             Self::Later(_) => WAITING,
             Self::Parked => "parked",
-            Self::Skipped => "skipped",
+            Self::Skipped(_) => "skipped",
         }
     }
 }
@@ -224,8 +247,9 @@ pub(super) fn is_waiting() -> diesel::expression::SqlLiteral<diesel::sql_types::
 
 const END: RowsStatement = RowsStatement {
     head: "UPDATE hook_deliveries SET state = ended.column2, attempts = ended.column3, \
-           not_before_ms = ended.column4, ended_at_ms = ended.column5 FROM (VALUES ",
-    columns: 5,
+           not_before_ms = ended.column4, ended_at_ms = ended.column5, reason = ended.column6 \
+           FROM (VALUES ",
+    columns: 6,
     tail: ") AS ended WHERE hook_deliveries.seq = ended.column1",
 };
 
@@ -296,12 +320,17 @@ fn end(connection: &mut AnyConnection, tried: &[Tried], now_ms: i64) -> Result<(
             Fate::Later(at_ms) => (at_ms, None),
             _ => (0, Some(now_ms)),
         };
+        let reason = match tried.fate {
+            Fate::Skipped(why) => Some(why.as_str()),
+            _ => None,
+        };
         [
             Value::BigInt(tried.seq),
             Value::Text(tried.fate.state()),
             Value::BigInt(tried.number),
             Value::BigInt(not_before_ms),
             Value::OptionalBigInt(ended_at_ms),
+            Value::OptionalText(reason),
         ]
     });
     END.execute(connection, &values.collect::<Vec<_>>())?;

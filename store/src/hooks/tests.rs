@@ -226,10 +226,12 @@ fn the_history_shows_every_try_and_a_delivery_can_be_sent_again() {
         let rest = Rest { swept_seq: seq, until_ms: i64::MAX };
         let health = HookHealth { not_before_ms: i64::MAX, ..HookHealth::default() };
         settle(test, &hook, &[tried(seq, 2, 500, Fate::Parked)], health, Some(rest));
-        let listed = test.read(|rows| history::list(rows, &hook.id, None, 10)).remove(0);
+        let listed =
+            test.read(|rows| history::list(rows, &hook.id, None, 10, |_| true)).rows.remove(0);
         assert_eq!((listed.state.as_str(), listed.attempts), ("parked", 2));
         assert_eq!(listed.last.as_ref().unwrap().code, Some(500));
-        assert!(test.read(|rows| history::list(rows, &hook.id, Some(seq), 10)).is_empty());
+        let before = test.read(|rows| history::list(rows, &hook.id, Some(seq), 10, |_| true));
+        assert!(before.rows.is_empty() && before.next.is_none());
         let id = DeliveryId::parse(&listed.id.to_string()).unwrap();
         assert_eq!(id, listed.id);
         let (_, tries) = test.read(|rows| history::find(rows, id)).unwrap();

@@ -1,6 +1,7 @@
 //! Hooks: the routes of `npm hook`, what receivers hear, and what becomes of what they do not take.
 
 mod api;
+mod closed;
 mod commands;
 mod deliveries;
 mod failures;
@@ -51,8 +52,12 @@ impl World {
     }
 
     async fn hook_to(&self, kind: &str, name: &str, endpoint: &str) -> String {
+        self.hook_by(&self.ada, kind, name, endpoint).await
+    }
+
+    async fn hook_by(&self, token: &str, kind: &str, name: &str, endpoint: &str) -> String {
         let wish = json!({ "type": kind, "name": name, "endpoint": endpoint, "secret": SECRET });
-        let made = self.mirror.request("POST", "/-/npm/v1/hooks/hook").token(&self.ada);
+        let made = self.mirror.request("POST", "/-/npm/v1/hooks/hook").token(token);
         let made = made.json(&wish).send().await.expect(201).json();
         made["id"].as_str().expect("an id").to_owned()
     }

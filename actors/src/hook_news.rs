@@ -6,9 +6,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use npm::{HookEvent, PackumentScan, VersionEntry};
+use npm::{HookEvent, PackageName, PackumentScan, VersionEntry};
 use serde::Deserialize;
-use store::{PackageChange, PackageStatus, Store, VersionChange};
+use store::{PackageChange, PackageStatus, Store, StoreError, VersionChange};
 
 use crate::change_builder::DocumentPlan;
 use crate::known::Known;
@@ -60,6 +60,21 @@ pub(crate) async fn tell_absence(store: &Store, known: &Known, change: &mut Pack
             change.owners = maintainers(&old);
         }
     });
+}
+
+/// Login names of those who maintain a package, where some hook may be about one of them.
+pub(crate) async fn owners_of(
+    store: &Store,
+    name: &PackageName,
+) -> Result<Vec<String>, StoreError> {
+    if !store.hooks().current().follow_users() {
+        return Ok(Vec::new());
+    }
+    let known = Known::read(store, name).await?;
+    let Some(body) = known.document_body(store).await else { return Ok(Vec::new()) };
+    Ok(in_place(body.len(), || {
+        PackumentScan::parse(&body).map(|scan| maintainers(&scan)).unwrap_or_default()
+    }))
 }
 
 struct News<'a> {

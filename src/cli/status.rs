@@ -95,8 +95,12 @@ fn hooks_line(hooks: &HookDispatcherStatus, output: &Output) {
         (0, 0) => "all well".to_owned(),
         (paused, failing) => format!("{} paused, {} failing", number(paused), number(failing)),
     };
+    let dropped = match hooks.dropped {
+        0 => String::new(),
+        dropped => format!(", {} dropped while paused", number(dropped)),
+    };
     output.line(format_args!(
-        "hooks      {}: {state}; {} waiting, {} delivered since start",
+        "hooks      {}: {state}; {} waiting{dropped}, {} delivered since start",
         number(hooks.hooks),
         number(hooks.waiting),
         text::count(hooks.delivered)

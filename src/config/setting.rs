@@ -359,6 +359,12 @@ pub const SETTINGS: &[Setting] = &[
         "how long ended deliveries are shown; never more than the newest 100,000",
     ),
     setting(
+        "hooks.keep_paused",
+        Kind::Duration,
+        "7d",
+        "how long deliveries wait for a paused hook; never more than the newest 100,000 of each",
+    ),
+    setting(
         "publish.enabled",
         Kind::Flag,
         "true",

@@ -499,6 +499,7 @@ impl Reader<'_> {
             attempts: attempts.max(1),
             pause_after: self.with("hooks.pause_after", value::parse_duration)?,
             keep_history: self.with("hooks.keep_history", value::parse_duration)?,
+            keep_paused: self.with("hooks.keep_paused", value::parse_duration)?,
             ..HookSettings::default()
         };
         Ok(HooksConfig { max_per_user: self.count("hooks.max_per_user")?, delivery })

@@ -2,12 +2,13 @@
 
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Json, Path, Payload, Query};
+use actors::hook_dispatcher::RefusedEndpoint;
 use npm::HookKind;
 use serde::{Deserialize, Serialize};
 use store::hooks::history;
 use store::hooks::outbox::DeliveryId;
 use store::hooks::{self, HookRow, HookSecret, Made, NewHook};
-use store::{AnyConnection, users};
+use store::{AnyConnection, StoreError, users};
 
 use super::body::json;
 use super::messages::DoneAnswer;
@@ -65,6 +66,12 @@ pub struct HookInfo {
     pub last_code: Option<i64>,
     /// When it was made, unix milliseconds.
     pub created_at_ms: i64,
+    /// Deliveries that waited too long while it was paused.
+    #[serde(default)]
+    pub dropped: i64,
+    /// The process that delivers now, by its id.
+    #[serde(default)]
+    pub worker: Option<String>,
 }
 
 impl HookInfo {
@@ -93,6 +100,8 @@ impl From<HookRow> for HookInfo {
             last_delivery_ms: row.last_delivery_ms,
             last_code: row.last_code,
             created_at_ms: row.created_at_ms,
+            dropped: row.dropped,
+            worker: row.worker,
         }
     }
 }
@@ -134,6 +143,117 @@ pub struct DeliveriesQuery {
     pub limit: Option<i64>,
 }
 
+/// What a hook is changed to.
+#[derive(Debug)]
+pub enum HookChange {
+    /// Nothing is delivered any more, and why.
+    Pause(String),
+    /// It goes on.
+    Go {
+        /// Where to from now on.
+        endpoint: Option<String>,
+        /// Signed with what from now on.
+        secret: Option<HookSecret>,
+    },
+}
+
+impl HooksQuery {
+    /// The page.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn read(self, rows: &mut AnyConnection) -> Result<HooksAnswer, StoreError> {
+        let limit = self.limit.unwrap_or(PAGE).clamp(1, 1_000);
+        let found = match &self.user {
+            Some(user) => hooks::of_owner(rows, user, None, 0, limit)?,
+            None => hooks::list(rows, self.after.as_deref().unwrap_or_default(), limit)?,
+        };
+        Ok(HooksAnswer { hooks: found.into_iter().map(HookInfo::from).collect() })
+    }
+}
+
+impl HookRequest {
+    /// The hook, when all of it is legal; `check` knows where hooks may lead.
+    ///
+    /// # Errors
+    /// 422 for what is not legal.
+    pub fn checked(
+        self,
+        check: impl FnOnce(&str) -> Result<(), RefusedEndpoint>,
+    ) -> Result<NewHook, ApiError> {
+        let kind = match self.target.as_str() {
+            target if target.starts_with('~') => HookKind::Owner,
+            target if target.starts_with('@') && !target.contains('/') => HookKind::Scope,
+            _ => HookKind::Package,
+        };
+        Ok(NewHook {
+            kind,
+            name: checked_name(kind, self.target.trim())?,
+            endpoint: checked_endpoint(&self.endpoint, check)?,
+            secret: checked_secret(&self.secret)?,
+            owner: self.user,
+        })
+    }
+}
+
+impl HookChangeRequest {
+    /// The change, when all of it is legal; `check` knows where hooks may lead.
+    ///
+    /// # Errors
+    /// 422 for what is not legal.
+    pub fn checked(
+        self,
+        check: impl FnOnce(&str) -> Result<(), RefusedEndpoint>,
+    ) -> Result<HookChange, ApiError> {
+        match self.pause.as_deref().map(str::trim) {
+            Some("") => Err(invalid("pause", "must say why")),
+            Some(reason) => Ok(HookChange::Pause(reason.to_owned())),
+            None => Ok(HookChange::Go {
+                endpoint: self.endpoint.map(|to| checked_endpoint(&to, check)).transpose()?,
+                secret: self.secret.as_deref().map(checked_secret).transpose()?,
+            }),
+        }
+    }
+}
+
+impl DeliveriesQuery {
+    /// The page of a hook.
+    ///
+    /// # Errors
+    /// 422 for a place in the list that is none.
+    pub fn reading(
+        &self,
+        hook: String,
+    ) -> Result<impl FnOnce(&mut AnyConnection) -> Result<DeliveryList, StoreError> + use<>, ApiError>
+    {
+        let limit = self.limit.unwrap_or(PAGE).clamp(1, 1_000);
+        let before = self.before.as_deref().map(|text| delivery(text).map(|id| id.seq));
+        let before = before.transpose()?;
+        Ok(move |rows: &mut AnyConnection| {
+            let page = history::list(rows, &hook, before, limit, |_| true)?;
+            Ok(DeliveryList::from(&page))
+        })
+    }
+}
+
+/// What somebody is told whose hook was not made.
+///
+/// # Errors
+/// 403 for one too many, 409 for a second one.
+pub fn made(made: Made) -> Result<HookInfo, ApiError> {
+    match made {
+        Made::Hook(hook) => Ok((*hook).into()),
+        Made::TooMany => Err(ApiError::Forbidden("hooks limit exceeded".to_owned())),
+        Made::Exists => Err(ApiError::Conflict("there is such a hook already".to_owned())),
+    }
+}
+
+/// There is no such user.
+#[must_use]
+pub fn no_user(name: &str) -> ApiError {
+    ApiError::not_found(format!("user {name}"))
+}
+
 /// `GET hooks`.
 ///
 /// # Errors
@@ -142,14 +262,8 @@ pub async fn list_hooks(
     app: Data<App>,
     query: Query<HooksQuery>,
 ) -> Result<Json<HooksAnswer>, ApiError> {
-    let HooksQuery { user, after, limit } = query.into_inner();
-    let limit = limit.unwrap_or(PAGE).clamp(1, 1_000);
-    let read = move |rows: &mut AnyConnection| match user {
-        Some(user) => hooks::of_owner(rows, &user, None, 0, limit),
-        None => hooks::list(rows, after.as_deref().unwrap_or_default(), limit),
-    };
-    let rows = app.engine.store().read(read).await?;
-    Ok(Json(HooksAnswer { hooks: rows.into_iter().map(HookInfo::from).collect() }))
+    let query = query.into_inner();
+    Ok(Json(app.engine.store().read(move |rows| query.read(rows)).await?))
 }
 
 /// `POST hooks`.
@@ -162,29 +276,14 @@ pub async fn add_hook(
     payload: Payload,
 ) -> Result<Json<HookInfo>, ApiError> {
     let asked: HookRequest = json(&request, payload).await?;
-    let kind = match asked.target.as_str() {
-        target if target.starts_with('~') => HookKind::Owner,
-        target if target.starts_with('@') && !target.contains('/') => HookKind::Scope,
-        _ => HookKind::Package,
-    };
-    let new = NewHook {
-        kind,
-        name: checked_name(kind, asked.target.trim())?,
-        endpoint: checked_endpoint(&app, &asked.endpoint)?,
-        secret: checked_secret(&asked.secret)?,
-        owner: asked.user,
-    };
+    let new = asked.checked(|to| app.engine.check_endpoint(to))?;
     let owner = new.owner.clone();
     let found = app.engine.store().read(move |rows| users::find(rows, &owner)).await?;
     if found.is_none() {
-        return Err(ApiError::not_found(format!("user {}", new.owner)));
+        return Err(no_user(&new.owner));
     }
     let (limit, by) = (app.settings.hooks_per_user, operator(&app, &request));
-    match app.engine.create_hook(new, limit, by).await? {
-        Made::Hook(hook) => Ok(Json((*hook).into())),
-        Made::TooMany => Err(ApiError::Forbidden("hooks limit exceeded".to_owned())),
-        Made::Exists => Err(ApiError::Conflict("there is such a hook already".to_owned())),
-    }
+    made(app.engine.create_hook(new, limit, by).await?).map(Json)
 }
 
 /// `POST hooks/{id}/change`.
@@ -200,18 +299,10 @@ pub async fn change_hook(
     let asked: HookChangeRequest = json(&request, payload).await?;
     let hook = find(&app, &id).await?;
     let by = operator(&app, &request);
-    let changed = match asked.pause {
-        Some(reason) if reason.trim().is_empty() => {
-            return Err(invalid("pause", "must say why"));
-        }
-        Some(reason) => app.engine.pause_hook(&hook.id, reason.trim(), by).await?,
-        None => {
-            let endpoint = match &asked.endpoint {
-                Some(endpoint) => checked_endpoint(&app, endpoint)?,
-                None => hook.endpoint,
-            };
-            let secret: Option<HookSecret> =
-                asked.secret.as_deref().map(checked_secret).transpose()?;
+    let changed = match asked.checked(|to| app.engine.check_endpoint(to))? {
+        HookChange::Pause(reason) => app.engine.pause_hook(&hook.id, &reason, by).await?,
+        HookChange::Go { endpoint, secret } => {
+            let endpoint = endpoint.unwrap_or(hook.endpoint);
             app.engine.change_hook(&hook.id, &endpoint, secret, by).await?
         }
     };
@@ -251,12 +342,8 @@ pub async fn list_deliveries(
     query: Query<DeliveriesQuery>,
 ) -> Result<Json<DeliveryList>, ApiError> {
     let hook = find(&app, &id).await?;
-    let limit = query.limit.unwrap_or(PAGE).clamp(1, 1_000);
-    let before = query.before.as_deref().map(|text| delivery(text).map(|id| id.seq)).transpose()?;
-    let read =
-        move |rows: &mut AnyConnection| history::list(rows, &hook.id, before, limit, |_| true);
-    let page = app.engine.store().read(read).await?;
-    Ok(Json(DeliveryList::from(&page)))
+    let list = query.reading(hook.id)?;
+    Ok(Json(app.engine.store().read(list).await?))
 }
 
 /// `POST hooks/redeliver/{delivery}`.
@@ -267,7 +354,11 @@ pub async fn redeliver(app: Data<App>, id: Path<String>) -> Result<Json<DoneAnsw
     Ok(Json(DoneAnswer { ok: app.engine.redeliver(delivery(&id)?).await? }))
 }
 
-fn delivery(text: &str) -> Result<DeliveryId, ApiError> {
+/// The id of a delivery.
+///
+/// # Errors
+/// 422 for a text that is none.
+pub fn delivery(text: &str) -> Result<DeliveryId, ApiError> {
     DeliveryId::parse(text).ok_or_else(|| invalid("delivery", "must be the id of a delivery"))
 }
 
@@ -277,6 +368,8 @@ async fn find(app: &App, id: &str) -> Result<HookRow, ApiError> {
     found.ok_or_else(|| not_there(id))
 }
 
-fn not_there(id: &str) -> ApiError {
+/// There is no such hook.
+#[must_use]
+pub fn not_there(id: &str) -> ApiError {
     ApiError::not_found(format!("hook {id}"))
 }

@@ -1,16 +1,19 @@
 //! `npm star`, `npm unstar`, `npm stars`, and the routes that pnpm has for the same.
 //!
 //! Stars are kept here and nowhere else, also those of packages that come from an upstream; documents
-//! do not tell them, so a star makes no document anew.
+//! do not tell them, so a star makes no document anew. Hooks hear of them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use npm::PackageName;
-use store::{stars, users};
+use npm::{HookEvent, PackageName};
+use store::hooks::outbox::{self, PackageNews};
+use store::{AnyConnection, stars, users};
 use url::form_urlencoded;
 
+use crate::access::NotChanged;
 use crate::access::gate::{self, Shown};
 use crate::access::rights::no_user;
 use crate::accounts::names::check_name;
@@ -71,18 +74,32 @@ async fn set(
         return Err(ApiError::not_here(name));
     }
     let user = user.name.clone();
+    let owners = app.engine.owners_for_hooks(&name).await?;
+    let hooks = Arc::clone(app.engine.store().hooks());
     let change = move |rows: &mut _| {
-        if !likes {
-            return Ok(stars::remove(rows, &user, &name).map(drop)?);
+        let (changed, event) = match likes {
+            true => (add(rows, &user, &name)?, HookEvent::star(&user)),
+            false => (stars::remove(rows, &user, &name)?, HookEvent::unstar(&user)),
+        };
+        if !changed {
+            return Ok(0);
         }
-        let has = stars::count_of_user(rows, &user)?;
-        if has >= MOST && !stars::of_user(rows, &user)?.contains(&name) {
-            let text = format!("{user} has {has} stars, more than {MOST} are not allowed");
-            return Err(ApiError::Forbidden(text).into());
-        }
-        Ok(stars::add(rows, &user, &name).map(drop)?)
+        let news = PackageNews { name: &name, owners: &owners, events: &[event] };
+        Ok(outbox::queue(rows, &hooks.current(), &[news])?)
     };
-    app.access.note(change).await
+    if app.access.note(change).await? > 0 {
+        app.engine.store().hooks().ring();
+    }
+    Ok(())
+}
+
+fn add(rows: &mut AnyConnection, user: &str, name: &PackageName) -> Result<bool, NotChanged> {
+    let has = stars::count_of_user(rows, user)?;
+    if has >= MOST && !stars::of_user(rows, user)?.contains(name) {
+        let text = format!("{user} has {has} stars, more than {MOST} are not allowed");
+        return Err(ApiError::Forbidden(text).into());
+    }
+    Ok(stars::add(rows, user, name)?)
 }
 
 /// `PUT` and `DELETE /-/user/v1/star`, with the package as `name` or `package`.

@@ -194,6 +194,8 @@ pub fn unpublish(
         let latest = draft.tag("latest").map(str::to_owned);
         let lost = draft.remove_version(version);
         events.push(HookEvent::unpublish(version, lost.first().map(|tag| &**tag)));
+        let gone = lost.iter().filter(|tag| draft.tag(tag).is_none());
+        events.extend(gone.map(|tag| HookEvent::dist_tag_removed(tag)));
         let moved = draft.tag("latest").map(str::to_owned);
         if moved.is_some() && moved != latest {
             events.push(HookEvent::dist_tag("latest"));

@@ -28,6 +28,9 @@ pub struct HookAnswer<'a> {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     paused: Option<&'a str>,
+    /// Deliveries that waited too long while it was paused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     deleted: Option<String>,
 }
@@ -54,6 +57,7 @@ impl<'a> From<&'a HookRow> for HookAnswer<'a> {
             response_code: row.last_code.unwrap_or(0),
             status: if row.paused.is_some() { "paused" } else { "active" },
             paused: row.paused.as_deref(),
+            dropped: Some(row.dropped).filter(|dropped| *dropped > 0),
             deleted: None,
         }
     }

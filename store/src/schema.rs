@@ -439,6 +439,7 @@ diesel::table! {
         last_delivery_ms -> Nullable<BigInt>,
         last_code -> Nullable<BigInt>,
         delivered -> Bool,
+        dropped -> BigInt,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What everybody else asks of hooks: through the engine's handle.
 
+use npm::PackageName;
 use store::audit::By;
 use store::hooks::history::{HookTotals, redeliver, totals};
 use store::hooks::outbox::DeliveryId;
@@ -8,9 +9,10 @@ use store::{AnyConnection, StoreError};
 
 use super::{
     DescribeHookDispatcher, DescribePayloads, HookDispatcherStatus, HooksQueued, PayloadSource,
-    RefusedEndpoint, Sent, UsePayloads, test_hook,
+    RefusedEndpoint, Sent, UsePayloads, trial::test_hook,
 };
 use crate::handle::{EngineError, EngineHandle};
+use crate::hook_news;
 use crate::task_queue::write_returning;
 
 impl EngineHandle {
@@ -86,6 +88,17 @@ impl EngineHandle {
         Ok(gone)
     }
 
+    /// Login names of those who maintain a package, where some hook may be about one of them.
+    ///
+    /// # Errors
+    /// When the package cannot be read.
+    pub async fn owners_for_hooks(&self, name: &PackageName) -> Result<Vec<String>, EngineError> {
+        let (store, name) = (self.store().clone(), name.clone());
+        let reading = async move { hook_news::owners_of(&store, &name).await };
+        let read = self.hook_deps().runtime.spawn(reading).await;
+        Ok(read.map_err(|_| EngineError::Busy)??)
+    }
+
     /// Sends a delivery again; `false` when there is none.
     ///
     /// # Errors
@@ -115,8 +128,9 @@ impl EngineHandle {
         if self.store().hooks().current().is_empty() {
             return Ok(status);
         }
-        let HookTotals { hooks, paused, failing, waiting } = self.store().read(totals).await?;
-        Ok(HookDispatcherStatus { hooks, paused, failing, waiting, ..status })
+        let HookTotals { hooks, paused, failing, waiting, dropped } =
+            self.store().read(totals).await?;
+        Ok(HookDispatcherStatus { hooks, paused, failing, waiting, dropped, ..status })
     }
 
     fn look_for_deliveries(&self) {

@@ -56,6 +56,9 @@ pub struct HookDispatcherStatus {
     pub failing: i64,
     /// Deliveries that wait; counting ends at 100,000.
     pub waiting: i64,
+    /// Deliveries that waited too long while their hooks were paused.
+    #[serde(default)]
+    pub dropped: i64,
     /// Hooks that are worked on just now.
     pub working: usize,
     /// Deliveries that receivers took.
@@ -92,6 +95,7 @@ impl HookCounters {
             add(&self.bytes, u64::try_from(bytes).unwrap_or(0));
             match one.fate {
                 Fate::Delivered => add(&self.delivered, 1),
+                Fate::Later(_) if one.attempt.is_none() => {}
                 Fate::Later(_) => add(&self.failed, 1),
                 Fate::Parked => {
                     add(&self.failed, 1);

@@ -15,6 +15,7 @@ mod sender;
 mod settings;
 mod sweep;
 mod tidy;
+mod trial;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -26,10 +27,8 @@ use actix::{
     ResponseFuture, SpawnHandle, Supervised, WrapFuture,
 };
 use futures_util::FutureExt;
-use npm::{HookEvent, HookEventKind, PackageName};
 use store::Store;
-use store::hooks::lease::{self, Fate, Tried};
-use store::hooks::{HookRow, outbox};
+use store::hooks::{HookRow, lease};
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
@@ -41,11 +40,10 @@ pub use self::messages::{
     StopDelivering, UsePayloads,
 };
 pub use self::payload::{Payload, PayloadSource};
-use self::sender::Sending;
-pub use self::sender::{DELIVERY_HEADER, Sender, Sent};
+pub use self::sender::{DELIVERY_HEADER, Sender, Sent, check_endpoint};
 pub use self::settings::HookSettings;
 use self::sweep::{Worker, WorkerDeps};
-use crate::clock::now_ms;
+pub use self::trial::try_alone;
 use crate::committer::{CommitError, Write};
 use crate::supervision::{RestartBackoff, guarded, panic_text};
 use crate::task_queue::{LEASE_MS, write_returning};
@@ -186,7 +184,7 @@ impl HookDispatcher {
     fn tidy(&self) -> impl Future<Output = ()> + Send + 'static {
         let deps = self.deps.clone();
         async move {
-            let tidied = tidy::tidy(&deps.store, &deps.write, deps.settings.keep_history).await;
+            let tidied = tidy::tidy(&deps.store, &deps.write, &deps.settings).await;
             if let Err(error) = tidied {
                 tracing::warn!(%error, "old deliveries of hooks could not be deleted");
             }
@@ -226,40 +224,6 @@ async fn claim(deps: HookDeps, room: usize) -> Claimed {
     let limit = i64::try_from(room).unwrap_or(i64::MAX);
     let worker = deps.worker;
     write_returning(deps.write, move |rows| lease::claim(rows, &worker, limit, LEASE_MS)).await
-}
-
-/// Tries a hook at once and writes down how it went; answers with the id of the delivery.
-pub(crate) async fn test_hook(
-    deps: HookDeps,
-    payloads: Option<PayloadSource>,
-    hook: HookRow,
-) -> Result<(outbox::DeliveryId, Sent), CommitError> {
-    let event = HookEvent::test();
-    let payload = match (PackageName::parse(&hook.name), payloads) {
-        (Ok(name), Some(payloads)) => payloads(name, hook.owner.clone()).await,
-        _ => Ok(Payload::Nothing),
-    };
-    let (at_ms, begun) = (now_ms(), hook.clone());
-    let begin = write_returning(deps.write.clone(), move |rows| {
-        lease::begin_test(rows, &begun, &event, at_ms)
-    });
-    let id = outbox::DeliveryId { seq: begin.await?, at_ms };
-    let sent = deps
-        .sender
-        .send(Sending {
-            hook: &hook,
-            event: HookEventKind::Test,
-            change_json: "{}",
-            package: &hook.name,
-            at_ms,
-            delivery: id.to_string(),
-            payload: payload.as_ref().unwrap_or(&Payload::Nothing),
-        })
-        .await;
-    let fate = if sent.delivered { Fate::Delivered } else { Fate::Parked };
-    let tried = Tried { seq: id.seq, number: 1, attempt: Some(sent.attempt.clone()), fate };
-    write_returning(deps.write, move |rows| lease::end_test(rows, &tried)).await?;
-    Ok((id, sent))
 }
 
 impl Actor for HookDispatcher {
@@ -302,6 +266,7 @@ impl Handler<UsePayloads> for HookDispatcher {
         guarded(self, ctx, |this, ctx| {
             this.payloads = Some(source);
             this.poll(ctx);
+            ctx.spawn(this.tidy().into_actor(this));
         });
     }
 }

@@ -95,8 +95,7 @@ impl Sender {
     /// # Errors
     /// [`RefusedEndpoint`] says why not.
     pub fn check(&self, endpoint: &str) -> Result<(), RefusedEndpoint> {
-        let malformed = |_| RefusedEndpoint::Malformed("it is no web address");
-        self.guard.check(&Url::parse(endpoint).map_err(malformed)?)
+        check(&self.guard, endpoint)
     }
 
     /// One try. Whatever happens is an answer.
@@ -175,6 +174,20 @@ impl Sender {
         };
         self.secure.get_or_init(|| in_place(usize::MAX, make)).as_ref().map_err(Clone::clone)
     }
+}
+
+/// The same where no engine runs.
+///
+/// # Errors
+/// [`RefusedEndpoint`] says why not.
+pub fn check_endpoint(settings: &HookSettings, endpoint: &str) -> Result<(), RefusedEndpoint> {
+    let allowed = settings.allow_private.clone();
+    check(&HookGuard::new(allowed, address::system_lookup()), endpoint)
+}
+
+fn check(guard: &HookGuard, endpoint: &str) -> Result<(), RefusedEndpoint> {
+    let malformed = |_| RefusedEndpoint::Malformed("it is no web address");
+    guard.check(&Url::parse(endpoint).map_err(malformed)?)
 }
 
 fn client(

@@ -19,6 +19,8 @@ pub struct HookSettings {
     pub pause_after: Duration,
     /// How long ended deliveries are shown (`hooks.keep_history`).
     pub keep_history: Duration,
+    /// How long deliveries wait for a hook that is paused (`hooks.keep_paused`).
+    pub keep_paused: Duration,
     /// Certificates in PEM form that are believed beside the system's (`upstream.ca`).
     pub ca_pem: Option<Vec<u8>>,
 }
@@ -32,6 +34,7 @@ impl Default for HookSettings {
             first_retry: Duration::from_secs(10),
             pause_after: Duration::from_secs(24 * 3600),
             keep_history: Duration::from_secs(7 * 24 * 3600),
+            keep_paused: Duration::from_secs(7 * 24 * 3600),
             ca_pem: None,
         }
     }

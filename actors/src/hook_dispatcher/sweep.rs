@@ -1,5 +1,6 @@
 //! A worker: has the lease of one hook and delivers what waits for it, page by page, in the order
-//! of each package, several packages at a time.
+//! of each package, several packages at a time, from the first package to the last and once more
+//! until nothing is left that can be sent.
 //!
 //! What fails is tried again later and holds back what follows of its package, not the others.
 //! A receiver that fails altogether is left alone. Killed anywhere, what was not written down is
@@ -14,9 +15,10 @@ use actix::Recipient;
 use futures_util::{StreamExt, stream};
 use npm::{HookEventKind, PackageName};
 use store::hooks::lease::{self, Fate, Rest, Settled, Skip, Tried, WaitingDelivery};
+use store::hooks::lines::{self, LinePage};
 use store::hooks::outbox::DeliveryId;
 use store::hooks::{HookHealth, HookRow};
-use store::{Store, StoreError, users};
+use store::{AnyConnection, Store, StoreError, users};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -37,7 +39,7 @@ const WIDE: usize = 32;
 /// A page that took no longer than this was taken quickly.
 const QUICK: Duration = Duration::from_secs(1);
 /// More packages than this are not held back one by one: the receiver is in trouble.
-const MOST_BLOCKED: usize = 10_000;
+const MOST_HELD: usize = 1_000;
 /// Nobody looks again before, when nothing is left: rows that a slower transaction of another node
 /// commits behind newer ones are found then.
 const LOOK_AGAIN_MS: i64 = 15_000;
@@ -66,21 +68,38 @@ pub(super) struct Worker {
     hook: Arc<HookRow>,
     stop: watch::Receiver<bool>,
     health: HookHealth,
-    /// Everything up to here was looked at in this sweep.
-    cursor: i64,
-    /// Something was sent in this sweep, so that there may be more from the start.
-    again: bool,
-    /// Packages whose oldest delivery has to wait, and until when.
-    blocked: HashMap<String, i64>,
+    pass: Pass,
     width: usize,
+}
+
+/// One way through the packages for which something waits.
+#[derive(Default)]
+struct Pass {
+    /// The last delivery when it began; `None` before it begins.
+    last_seq: Option<i64>,
+    /// Everything up to this package was looked at.
+    behind: String,
+    /// There is no package behind that.
+    over: bool,
+    /// Something was sent, so that there may be more from the start.
+    sent: bool,
+    /// Packages whose first delivery has to wait.
+    held: usize,
+    /// When the first of those is due.
+    due_ms: Option<i64>,
+}
+
+impl Pass {
+    fn holds(&mut self, packages: usize, due_ms: Option<i64>) {
+        self.held += packages;
+        self.due_ms = self.due_ms.into_iter().chain(due_ms).min();
+    }
 }
 
 /// How a line of deliveries went.
 #[derive(Default)]
 struct LineEnd {
     tried: Vec<Tried>,
-    /// The package is held back until then.
-    blocked: Option<(String, i64)>,
     /// What the receiver asked for.
     retry_after: Option<Duration>,
 }
@@ -99,9 +118,7 @@ impl Worker {
             health: hook.health,
             hook: Arc::new(hook),
             stop,
-            cursor: 0,
-            again: false,
-            blocked: HashMap::new(),
+            pass: Pass::default(),
             width: NARROW,
         }
     }
@@ -119,28 +136,28 @@ impl Worker {
             if *self.stop.borrow() {
                 return self.rest(0).await;
             }
-            let page = self.page().await?;
-            let Some(last) = page.last() else {
-                if std::mem::take(&mut self.again) {
-                    self.cursor = 0;
-                    continue;
+            if self.pass.over {
+                if !self.pass.sent {
+                    return self.rest(self.look_again_ms()).await;
                 }
-                return self.rest(self.look_again_ms()).await;
-            };
-            let last = last.seq;
-            let is_told = self.owner_is_active().await?;
+                self.pass = Pass::default();
+            }
+            let (page, is_told) = self.page().await?;
             let probing = self.health.failures > 0 && is_told;
-            let mut lines = self.lines(page);
-            self.cursor = last;
+            let mut lines = by_package(page.rows);
+            // behind the one that is tried all others wait for how it ends
             if probing && let Some(first) = lines.first_mut() {
                 first.truncate(1);
-                self.cursor = first.first().map_or(last, |row| row.seq);
                 lines.truncate(1);
+            } else {
+                self.pass.holds(page.held, page.due_ms);
+                self.pass.over = page.behind.is_none();
+                self.pass.behind = page.behind.unwrap_or_default();
             }
             if lines.is_empty() {
                 continue;
             }
-            self.again = true;
+            self.pass.sent = true;
             let ends = if is_told { self.deliver(lines).await } else { skip(lines) };
             if self.page_ended(ends, probing).await? {
                 return Ok(());
@@ -148,42 +165,23 @@ impl Worker {
         }
     }
 
-    /// Nobody is told of anything in the name of an account that is gone or locked.
-    async fn owner_is_active(&self) -> Result<bool, StoreError> {
-        let owner = self.hook.owner.clone();
-        let found = self.deps.store.read(move |rows| users::find(rows, &owner)).await?;
-        Ok(found.is_some_and(|user| !user.disabled))
-    }
-
-    async fn page(&self) -> Result<Vec<WaitingDelivery>, StoreError> {
-        let (hook, cursor) = (Arc::clone(&self.hook), self.cursor);
-        self.deps.store.read(move |rows| lease::waiting(rows, &hook.id, cursor, PAGE)).await
-    }
-
-    /// The deliveries of a page by package, without those of packages that are held back.
-    fn lines(&mut self, page: Vec<WaitingDelivery>) -> Vec<Vec<WaitingDelivery>> {
-        let now_ms = now_ms();
-        let mut lines: Vec<Vec<WaitingDelivery>> = Vec::new();
-        let mut places: HashMap<String, usize> = HashMap::new();
-        for row in page {
-            if self.blocked.get(&row.package).is_some_and(|until_ms| *until_ms > now_ms) {
-                continue;
-            }
-            if row.not_before_ms > now_ms {
-                self.blocked.insert(row.package, row.not_before_ms);
-                continue;
-            }
-            // what follows its package's waiting row would be `blocked`
-            self.blocked.remove(&row.package);
-            let place = *places.entry(row.package.clone()).or_insert_with(|| {
-                lines.push(Vec::new());
-                lines.len() - 1
-            });
-            if let Some(line) = lines.get_mut(place) {
-                line.push(row);
-            }
-        }
-        lines
+    /// What can be sent now, and whether anybody is to be told: nobody is in the name of an account
+    /// that is gone or locked.
+    async fn page(&mut self) -> Result<(LinePage, bool), StoreError> {
+        let (hook, behind) = (Arc::clone(&self.hook), self.pass.behind.clone());
+        let begun = self.pass.last_seq;
+        let read = move |rows: &mut AnyConnection| {
+            let last_seq = match begun {
+                Some(last_seq) => last_seq,
+                None => lines::last_seq(rows, &hook.id)?,
+            };
+            let page = lines::page(rows, &hook.id, &behind, PAGE)?;
+            let owner = users::find(rows, &hook.owner)?;
+            Ok((last_seq, page, owner.is_some_and(|user| !user.disabled)))
+        };
+        let (last_seq, page, is_told) = self.deps.store.read(read).await?;
+        self.pass.last_seq = Some(last_seq);
+        Ok((page, is_told))
     }
 
     async fn deliver(&mut self, lines: Vec<Vec<WaitingDelivery>>) -> Vec<LineEnd> {
@@ -228,7 +226,13 @@ impl Worker {
                                 "the document of a delivery could not be made"
                             );
                             let later_ms = now_ms() + health::millis(deps.settings.first_retry);
-                            end.blocked = Some((row.package, later_ms));
+                            let fate = Fate::Later(later_ms);
+                            end.tried.push(Tried {
+                                seq: row.seq,
+                                number: row.attempts,
+                                attempt: None,
+                                fate,
+                            });
                             break;
                         }
                     }
@@ -249,7 +253,6 @@ impl Worker {
         for end in ends {
             tried.extend(end.tried);
             asked = asked.max(end.retry_after);
-            self.blocked.extend(end.blocked);
         }
         let ended_ms = |tried: &Tried| {
             let attempt = tried.attempt.as_ref();
@@ -260,13 +263,19 @@ impl Worker {
             health::note(&mut self.health, one.fate == Fate::Delivered, ended_ms(one));
         }
         let now_ms = now_ms();
+        for one in &tried {
+            if let Fate::Later(until_ms) = one.fate {
+                self.pass.holds(1, Some(until_ms));
+            }
+        }
         let failing = self.health.failures > 0;
-        let broken = self.health.failures >= BREAKS_AT || self.blocked.len() > MOST_BLOCKED;
+        let broken = self.health.failures >= BREAKS_AT || self.pass.held > MOST_HELD;
         if failing && (broken || probing || asked.is_some()) {
-            let chance = health::chance(self.cursor, now_ms);
+            let chance = health::chance(self.last_seq(), now_ms);
             health::rest(&mut self.health, &self.deps.settings, asked, now_ms, chance);
             let pause = health::gives_up(&self.health, &self.deps.settings, now_ms);
-            self.settle(tried, pause, Some(Rest { swept_seq: self.cursor, until_ms: 0 })).await?;
+            self.settle(tried, pause, Some(Rest { swept_seq: self.last_seq(), until_ms: 0 }))
+                .await?;
             return Ok(true);
         }
         Ok(!self.settle(tried, false, None).await?)
@@ -274,12 +283,16 @@ impl Worker {
 
     /// When the first of what is held back is due, or somebody should look anyway.
     fn look_again_ms(&self) -> i64 {
-        let first = self.blocked.values().copied().min();
-        first.unwrap_or(i64::MAX).min(now_ms().saturating_add(LOOK_AGAIN_MS))
+        let first = self.pass.due_ms.unwrap_or(i64::MAX);
+        first.min(now_ms().saturating_add(LOOK_AGAIN_MS))
+    }
+
+    fn last_seq(&self) -> i64 {
+        self.pass.last_seq.unwrap_or(0)
     }
 
     async fn rest(&self, until_ms: i64) -> Result<(), CommitError> {
-        let rest = Rest { swept_seq: self.cursor, until_ms };
+        let rest = Rest { swept_seq: self.last_seq(), until_ms };
         self.settle(Vec::new(), false, Some(rest)).await.map(drop)
     }
 
@@ -318,6 +331,22 @@ impl Worker {
             }
         }
     }
+}
+
+/// Deliveries by package, in their order.
+fn by_package(rows: Vec<WaitingDelivery>) -> Vec<Vec<WaitingDelivery>> {
+    let mut lines: Vec<Vec<WaitingDelivery>> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for row in rows {
+        let place = *places.entry(row.package.clone()).or_insert_with(|| {
+            lines.push(Vec::new());
+            lines.len() - 1
+        });
+        if let Some(line) = lines.get_mut(place) {
+            line.push(row);
+        }
+    }
+    lines
 }
 
 /// Deliveries of a user who is not told of anything any more.
@@ -385,9 +414,6 @@ impl WorkerDeps {
             let wait = health::wait_ms(&self.settings, failed, sent.retry_after, chance);
             Fate::Later(now_ms().saturating_add(wait))
         };
-        if let Fate::Later(until_ms) = fate {
-            end.blocked = Some((row.package.clone(), until_ms));
-        }
         if !sent.delivered {
             end.retry_after = end.retry_after.max(sent.retry_after);
             let failures = page.failures.fetch_add(1, Ordering::Relaxed) + 1;

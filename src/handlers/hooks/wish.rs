@@ -1,6 +1,7 @@
 //! What is asked for about hooks, checked field by field.
 
 use actix_web::web::Query;
+use actors::hook_dispatcher::RefusedEndpoint;
 use npm::{HookKind, PackageName};
 use serde::Deserialize;
 use store::hooks::{HookSecret, NewHook};
@@ -66,7 +67,7 @@ impl HookUpdate {
     pub fn parse(app: &App, fields: &Fields) -> Result<Self, ApiError> {
         let endpoint = fields.required_trimmed("endpoint", LONGEST_ENDPOINT)?;
         let secret = fields.required_trimmed("secret", LONGEST_SECRET)?;
-        let endpoint = checked_endpoint(app, &endpoint)?;
+        let endpoint = checked_endpoint(&endpoint, |to| app.engine.check_endpoint(to))?;
         Ok(Self { endpoint, secret: checked_secret(&secret)? })
     }
 }
@@ -86,14 +87,16 @@ fn plain(field: &str, text: &str, most: usize) -> Result<String, ApiError> {
     }
 }
 
-/// Where deliveries may go.
+/// Where deliveries may go; `check` knows which addresses are allowed.
 ///
 /// # Errors
 /// 422 for what is no web address, and for one that leads inside.
-pub fn checked_endpoint(app: &App, endpoint: &str) -> Result<String, ApiError> {
+pub fn checked_endpoint(
+    endpoint: &str,
+    check: impl FnOnce(&str) -> Result<(), RefusedEndpoint>,
+) -> Result<String, ApiError> {
     let endpoint = plain("endpoint", endpoint, LONGEST_ENDPOINT)?;
-    let checked = app.engine.check_endpoint(&endpoint);
-    checked.map_err(|refused| invalid("endpoint", refused))?;
+    check(&endpoint).map_err(|refused| invalid("endpoint", refused))?;
     Ok(endpoint)
 }
 

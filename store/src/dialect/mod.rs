@@ -46,6 +46,8 @@ choose! {
     renew_tasks = RENEW_TASKS;
     /// Leases hooks for which something can be sent: (worker, now ms, lease ms, wanted).
     claim_hooks = CLAIM_HOOKS;
+    /// What waits first for a hook of packages: rows of (hook, package, most of it).
+    beginnings_of_lines = BEGINNINGS_OF_LINES;
 }
 
 /// Milliseconds since 1970 by the clock of the database, which all nodes share.

@@ -90,3 +90,12 @@ pub(super) const CLAIM_HOOKS: RowsStatement = RowsStatement {
            FROM hook_deliveries WHERE hook_id = hooks.id AND state = 'waiting'))) \
            ORDER BY rest_until_ms, id LIMIT (SELECT wanted FROM input) FOR UPDATE SKIP LOCKED) RETURNING id",
 };
+
+pub(super) const BEGINNINGS_OF_LINES: RowsStatement = RowsStatement {
+    head: "WITH wanted(hook, package, most) AS (VALUES ",
+    columns: 3,
+    tail: ") SELECT line.* FROM wanted CROSS JOIN LATERAL (SELECT d.seq, d.package, d.event, \
+           d.change, d.at_ms, d.attempts, d.base_attempts, d.not_before_ms \
+           FROM hook_deliveries AS d WHERE d.hook_id = wanted.hook AND d.state = 'waiting' \
+           AND d.package = wanted.package ORDER BY d.seq LIMIT wanted.most) AS line",
+};

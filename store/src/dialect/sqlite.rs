@@ -84,3 +84,13 @@ pub(super) const CLAIM_HOOKS: RowsStatement = RowsStatement {
            FROM hook_deliveries WHERE hook_id = hooks.id AND state = 'waiting'))) \
            ORDER BY rest_until_ms, id LIMIT (SELECT wanted FROM input)) RETURNING id",
 };
+
+pub(super) const BEGINNINGS_OF_LINES: RowsStatement = RowsStatement {
+    head: "WITH wanted(hook, package, most) AS (VALUES ",
+    columns: 3,
+    tail: ") SELECT d.seq, d.package, d.event, d.change, d.at_ms, d.attempts, d.base_attempts, \
+           d.not_before_ms FROM wanted CROSS JOIN hook_deliveries AS d ON d.seq IN \
+           (SELECT e.seq FROM hook_deliveries AS e WHERE e.hook_id = wanted.hook \
+           AND e.state = 'waiting' AND e.package = wanted.package \
+           ORDER BY e.seq LIMIT (SELECT most FROM wanted LIMIT 1))",
+};

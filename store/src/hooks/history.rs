@@ -233,6 +233,8 @@ pub struct HookTotals {
     pub failing: i64,
     /// Deliveries that wait, counted up to [`COUNTED`].
     pub waiting: i64,
+    /// Deliveries that waited too long while their hooks were paused.
+    pub dropped: i64,
 }
 
 /// The numbers of now.
@@ -242,6 +244,7 @@ pub struct HookTotals {
 pub fn totals(connection: &mut AnyConnection) -> Result<HookTotals, StoreError> {
     let paused = hooks::table.filter(hooks::paused.is_not_null());
     let failing = hooks::table.filter(hooks::paused.is_null()).filter(hooks::failures.gt(0));
+    let dropped = hooks::table.filter(hooks::dropped.gt(0)).select(hooks::dropped);
     let waiting = hook_deliveries::table.filter(is_waiting()).limit(COUNTED);
     let waiting = waiting.select(hook_deliveries::seq).load::<i64>(connection)?.len();
     Ok(HookTotals {
@@ -249,5 +252,6 @@ pub fn totals(connection: &mut AnyConnection) -> Result<HookTotals, StoreError> 
         paused: paused.count().get_result(connection)?,
         failing: failing.count().get_result(connection)?,
         waiting: i64::try_from(waiting).unwrap_or(COUNTED),
+        dropped: dropped.load::<i64>(connection)?.iter().sum(),
     })
 }

@@ -1,9 +1,8 @@
 //! Leases: one worker at a time delivers what waits for a hook, by the clock of the database.
 //!
 //! A lease is on the hook, not on each delivery: that keeps the order of a package's events, and a
-//! page of deliveries costs one write. A worker sweeps over what waits in the order of the seqs
-//! (`waiting`), writes down a page at a time what became of it ([`settle`]) and rests when nothing
-//! can be sent now. It is looked for again when something newer than its place waits, or when the
+//! page of deliveries costs one write. A worker goes from package to package ([`lines`](super::lines)),
+//! writes down a page at a time what became of it ([`settle`]) and rests when nothing can be sent now. It is looked for again when something newer than its place waits, or when the
 //! earliest of what has to wait is due.
 
 use diesel::prelude::*;
@@ -76,6 +75,8 @@ pub enum Skip {
     NotReadable,
     /// His account is gone or locked.
     NoOwner,
+    /// The hook was paused for too long.
+    Paused,
     /// An event of another release, which this one does not know.
     Unknown,
 }
@@ -87,6 +88,7 @@ impl Skip {
         match self {
             Self::NotReadable => "the owner of the hook may not read the package",
             Self::NoOwner => "the account of the owner of the hook is gone or locked",
+            Self::Paused => "the hook was paused for too long (hooks.keep_paused)",
             Self::Unknown => "this release does not know the event",
         }
     }
@@ -119,7 +121,7 @@ pub struct Tried {
 /// Where a worker stops.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rest {
-    /// Everything up to here was looked at.
+    /// Everything up to here that can be sent was sent.
     pub swept_seq: i64,
     /// What had to wait is due.
     pub until_ms: i64,
@@ -222,10 +224,8 @@ pub fn is_due(connection: &mut AnyConnection) -> Result<bool, StoreError> {
 }
 
 /// What waits for a hook behind a seq, in order.
-///
-/// # Errors
-/// Those of the database.
-pub fn waiting(
+#[cfg(test)]
+pub(crate) fn waiting(
     connection: &mut AnyConnection,
     hook: &str,
     behind: i64,

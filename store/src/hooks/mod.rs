@@ -1,8 +1,8 @@
 //! The `hooks` table: who is told of what, and where.
 //!
 //! [`outbox`] writes what hooks are to hear of with the fact itself, [`lease`] gives the waiting
-//! deliveries of a hook to one worker at a time, [`history`] shows what became of them, and
-//! [`watch`] knows in memory what hooks are about, so that a mirror without any pays nothing.
+//! deliveries of a hook to one worker at a time, [`lines`] says which of them can be sent,
+//! [`history`] shows what became of them, [`paused`] and [`tidy`] bound what is kept, and [`watch`] knows in memory what hooks are about, so that a mirror without any pays nothing.
 
 /// The columns of [`HookRow`], in the order of [`Raw`].
 macro_rules! columns {
@@ -17,14 +17,17 @@ macro_rules! columns {
                 hooks::failing_since_ms,
                 hooks::not_before_ms,
             ),
-            (hooks::last_delivery_ms, hooks::last_code, hooks::delivered),
+            (hooks::last_delivery_ms, hooks::last_code, hooks::delivered, hooks::dropped),
+            hooks::leased_by,
         )
     };
 }
 
 pub mod history;
 pub mod lease;
+pub mod lines;
 pub mod outbox;
+pub mod paused;
 #[cfg(test)]
 mod tests;
 pub mod tidy;
@@ -81,6 +84,10 @@ pub struct HookRow {
     pub last_code: Option<i64>,
     /// Whether that was a success.
     pub delivered: bool,
+    /// Deliveries that waited too long while it was paused.
+    pub dropped: i64,
+    /// Who delivers now, or did when it died.
+    pub worker: Option<String>,
 }
 
 /// How the receiver of a hook did lately.
@@ -130,13 +137,14 @@ const INSERT: RowsStatement = RowsStatement {
 pub(crate) type Raw = (
     (String, String, String, String, String, String),
     (i64, i64, Option<String>, i64, Option<i64>, i64),
-    (Option<i64>, Option<i64>, bool),
+    (Option<i64>, Option<i64>, bool, i64),
+    Option<String>,
 );
 
 pub(crate) fn row(raw: Raw) -> Result<HookRow, StoreError> {
-    let ((id, owner, kind, name, endpoint, secret), state, last) = raw;
+    let ((id, owner, kind, name, endpoint, secret), state, last, worker) = raw;
     let (created_at_ms, updated_at_ms, paused, failures, failing_since_ms, not_before_ms) = state;
-    let (last_delivery_ms, last_code, delivered) = last;
+    let (last_delivery_ms, last_code, delivered, dropped) = last;
     let kind = HookKind::from_text(&kind)
         .ok_or_else(|| StoreError::damaged(format!("hook {id} is of the unknown kind {kind:?}")))?;
     Ok(HookRow {
@@ -153,6 +161,8 @@ pub(crate) fn row(raw: Raw) -> Result<HookRow, StoreError> {
         last_delivery_ms,
         last_code,
         delivered,
+        dropped,
+        worker,
     })
 }
 

@@ -6,6 +6,7 @@ use super::history::{self, HookTotals};
 use super::lease::{self, Attempt, Fate, Rest, Settled, Tried};
 use super::outbox::DeliveryId;
 use super::*;
+use crate::plans::{plan, statements_of};
 use crate::testing::{TestStore, bare_change, on_each_database};
 use crate::{CommitBatch, PackageChange};
 
@@ -263,6 +264,101 @@ fn ended_deliveries_are_deleted_by_age_and_by_number_and_waiting_ones_are_not() 
         let beyond = test.read(|rows| tidy::ended_beyond(rows, 1)).unwrap();
         assert_eq!(test.write(|rows| tidy::delete_ended_before(rows, beyond + 1, 10)), 2);
         assert_eq!(test.write(|rows| tidy::delete_ended_before(rows, i64::MAX, 10)), 1);
+        assert_eq!(waiting(test, &hook).len(), 2);
+    });
+}
+
+/// So many deliveries, of one package that fails and of a hundred others.
+const MANY: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100100) \
+    INSERT INTO hook_deliveries (hook_id, package, event, change, at_ms, state, not_before_ms) \
+    SELECT hooks.id, CASE WHEN i > 100 THEN '@many/bad' ELSE '@many/p' || i END, \
+    'package:publish', '{}', 1, 'waiting', CASE WHEN i = 101 THEN 9000000000000000 ELSE 0 END \
+    FROM n CROSS JOIN hooks";
+
+#[test]
+fn what_waits_behind_a_delivery_that_has_to_wait_is_not_even_looked_at() {
+    on_each_database(|test| {
+        let hook = make(test, "ada", HookKind::Scope, "@many");
+        test.write(|rows| Ok(diesel::sql_query(MANY).execute(rows)?));
+        test.write(|rows| Ok(diesel::sql_query("ANALYZE").execute(rows)?));
+        let last = test.read(|rows| lines::last_seq(rows, &hook.id));
+        let page = test.read(|rows| lines::page(rows, &hook.id, "", 256));
+        assert_eq!((page.held, page.due_ms, page.behind), (1, Some(9_000_000_000_000_000), None));
+        assert_eq!(page.rows.len(), 100);
+        assert!(page.rows.is_sorted_by_key(|row| row.seq) && last > 100_000);
+        let plans = test.read(|rows| {
+            let asked = statements_of(rows, |rows| lines::page(rows, &hook.id, "", 256))?;
+            Ok(asked.iter().map(|asked| plan(rows, asked)).collect::<Vec<_>>())
+        });
+        let plans: Vec<_> = plans.iter().filter(|plan| plan.contains("hook_deliveries")).collect();
+        assert!(!plans.is_empty());
+        for plan in plans {
+            assert!(plan.contains("hook_deliveries_lines"), "{plan}");
+            assert!(!plan.contains("Seq Scan on hook_deliveries"), "{plan}");
+            assert!(!plan.contains("SCAN d") && !plan.contains("SCAN e"), "{plan}");
+        }
+        // page by page, each package once
+        let (mut seen, mut behind, mut pages) = (Vec::new(), String::new(), 0);
+        loop {
+            let page = test.read(|rows| lines::page(rows, &hook.id, &behind, 16));
+            seen.extend(page.rows.into_iter().map(|row| row.package));
+            pages += 1;
+            let Some(next) = page.behind else { break };
+            behind = next;
+        }
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!((seen.len(), pages), (100, 7));
+    });
+}
+
+#[test]
+fn a_line_gives_as_much_as_the_others_leave_and_waits_as_a_whole_for_its_first() {
+    on_each_database(|test| {
+        let hook = make(test, "ada", HookKind::Scope, "@s");
+        let event = |n: usize| HookEvent::dist_tag(&format!("t{n}"));
+        let events: Vec<_> = (0..6).map(event).collect();
+        test.commit(happens("@s/a", None, &events)).unwrap();
+        test.commit(happens("@s/b", None, &events)).unwrap();
+        let page = |limit| test.read(|rows| lines::page(rows, &hook.id, "", limit));
+        let packages =
+            |limit| page(limit).rows.into_iter().map(|row| row.package).collect::<Vec<_>>();
+        assert_eq!(packages(4), ["@s/a", "@s/a", "@s/b", "@s/b"]);
+        assert_eq!(page(1).behind.as_deref(), Some("@s/a"));
+        assert_eq!(page(100).rows.len(), 12);
+        let first = page(4).rows[0].seq;
+        claim(test, "w1", LONG_MS);
+        let later = [tried(first, 1, 500, Fate::Later(i64::MAX / 2))];
+        settle(test, &hook, &later, HookHealth::default(), None);
+        assert_eq!(packages(4), ["@s/b"; 4]);
+        assert_eq!((page(4).held, page(4).due_ms), (1, Some(i64::MAX / 2)));
+    });
+}
+
+#[test]
+fn what_waits_for_a_paused_hook_is_dropped_by_age_and_by_number_and_counted() {
+    on_each_database(|test| {
+        let hook = make(test, "ada", HookKind::Package, "lamp");
+        let events: Vec<_> = (0..5).map(|n| HookEvent::dist_tag(&format!("t{n}"))).collect();
+        test.commit(happens("lamp", None, &events)).unwrap();
+        assert!(test.read(|rows| paused::look(rows, i64::MAX, 0)).is_empty(), "it is not paused");
+        test.write(|rows| pause(rows, &hook.id, "moving", &by()));
+        assert!(test.read(|rows| paused::look(rows, 0, 5)).is_empty());
+        let excess = test.read(|rows| paused::look(rows, 0, 3)).remove(0);
+        assert_eq!(test.write(|rows| paused::drop_some(rows, &excess, 1)), 1);
+        assert_eq!(test.write(|rows| paused::drop_some(rows, &excess, 10)), 1);
+        assert_eq!(test.write(|rows| paused::drop_some(rows, &excess, 10)), 0);
+        assert_eq!(waiting(test, &hook).len(), 3);
+        let list = test.read(|rows| history::list(rows, &hook.id, None, 9, |_| true)).rows;
+        let oldest = list.last().unwrap();
+        assert_eq!((oldest.state.as_str(), oldest.attempts), ("skipped", 0));
+        assert_eq!(oldest.reason.as_deref(), Some(lease::Skip::Paused.as_str()));
+        let all = test.read(|rows| paused::look(rows, i64::MAX, 9)).remove(0);
+        assert_eq!(test.write(|rows| paused::drop_some(rows, &all, 1)), 1);
+        test.write(|rows| change(rows, &hook.id, "https://hooks.test/2", None, &by()));
+        assert_eq!(test.write(|rows| paused::drop_some(rows, &all, 9)), 0, "it goes on");
+        assert_eq!(test.read(|rows| find(rows, &hook.id)).unwrap().dropped, 3);
+        assert_eq!(test.read(history::totals).dropped, 3);
         assert_eq!(waiting(test, &hook).len(), 2);
     });
 }

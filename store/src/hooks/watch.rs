@@ -50,6 +50,12 @@ impl HookInterests {
             || name.scope().is_some_and(|scope| self.scopes.contains(scope))
     }
 
+    /// Whether some hook is about what a user maintains.
+    #[must_use]
+    pub fn follow_users(&self) -> bool {
+        !self.owners.is_empty()
+    }
+
     /// Whether a change was worked out before some hook that wants to hear of it was there.
     pub(crate) fn missed(&self, change: &PackageChange) -> bool {
         change.watched_at.is_some_and(|seen| seen != self.generation) && self.may_want(&change.name)
@@ -95,8 +101,8 @@ impl HookWatch {
         Ok(())
     }
 
-    /// Says that deliveries were queued.
-    pub(crate) fn ring(&self) {
+    /// Says that deliveries were queued; commits of packages do so by themselves.
+    pub fn ring(&self) {
         self.queued.notify_one();
     }
 

@@ -16,12 +16,12 @@ use crate::harness::{
 };
 
 /// A schema of its own, its address for a child process, and its rows.
-struct Shared {
-    address: String,
-    rows: Store,
+pub struct Shared {
+    pub address: String,
+    pub rows: Store,
 }
 
-fn shared() -> Option<Shared> {
+pub fn shared() -> Option<Shared> {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let database = database::scratch(folder.path());
     let DatabaseSettings::Postgres { url, schema: Some(schema) } = &database else {
@@ -35,7 +35,7 @@ fn shared() -> Option<Shared> {
 }
 
 impl Shared {
-    fn program(&self, folder: &Path) -> Espejo {
+    pub fn program(&self, folder: &Path) -> Espejo {
         Espejo::new(folder)
             .env("ESPEJO_STORAGE__DATABASE", &self.address)
             .env("ESPEJO_SYNC__MODE", "all")
@@ -45,17 +45,19 @@ impl Shared {
     }
 
     fn node(&self, folder: &Path, bucket: &FakeBucket, upstream: &FakeUpstream) -> Serving {
-        let program = self
-            .program(folder)
+        Self::with_bucket(self.program(folder), bucket).serve(&upstream.url())
+    }
+
+    pub fn with_bucket(program: Espejo, bucket: &FakeBucket) -> Espejo {
+        program
             .env("ESPEJO_STORAGE__KIND", "s3")
             .env("ESPEJO_STORAGE__ENDPOINT", bucket.url())
             .env("ESPEJO_STORAGE__BUCKET", "mirror")
             .env("ESPEJO_STORAGE__ACCESS_KEY", "key")
-            .env("ESPEJO_STORAGE__SECRET_KEY", "secret");
-        program.serve(&upstream.url())
+            .env("ESPEJO_STORAGE__SECRET_KEY", "secret")
     }
 
-    async fn read<T: Send + 'static>(
+    pub async fn read<T: Send + 'static>(
         &self,
         query: impl FnOnce(&mut AnyConnection) -> Result<T, store::StoreError> + Send + 'static,
     ) -> T {
@@ -76,7 +78,7 @@ impl Shared {
     }
 
     /// Waits until the feed is read to its end and nothing is left to do.
-    async fn caught_up(&self, feed: &FakeFeed) {
+    pub async fn caught_up(&self, feed: &FakeFeed) {
         let last = feed.last();
         until("a cluster at the head with nothing to do", || async move {
             let at_head = self.place().await.and_then(|place| place.seq) == Some(last);

@@ -9,13 +9,13 @@ fn lamp() -> Package {
     Package::new("lamp").version("1.0.0").version("1.1.0")
 }
 
-fn maintained(package: Package, names: &[&str]) -> Package {
+pub(super) fn maintained(package: Package, names: &[&str]) -> Package {
     let people: Vec<_> = names.iter().map(|name| json!({ "name": name, "email": "" })).collect();
     package.member("maintainers", json!(people))
 }
 
 /// The package with another member in the manifest of a version.
-fn edited(mut package: Package, version: &str, member: &str, value: Value) -> Package {
+pub(super) fn edited(mut package: Package, version: &str, member: &str, value: Value) -> Package {
     let found = package.versions.iter_mut().find(|known| known.version == version);
     found.expect("a version").manifest.insert(member.to_owned(), value);
     package

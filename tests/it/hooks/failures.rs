@@ -236,3 +236,32 @@ async fn a_try_by_hand_is_answered_at_once_and_stands_in_the_history() {
     assert_eq!(states, ["delivered", "parked"]);
     world.mirror.finish().await;
 }
+
+#[tokio::test]
+async fn what_waits_too_long_for_a_paused_hook_is_dropped_and_said() {
+    let mut world = World::start(&[lamp()]).await;
+    let id = world.hook("package", "lamp", "/in").await;
+    let by = store::audit::By::terminal("ada");
+    world.mirror.engine().pause_hook(&id, "moving", by).await.expect("a pause");
+    world.mirror.sync(&["lamp"]).await;
+    assert_eq!(world.all(&id, "waiting", 2).await.len(), 2);
+    world.mirror.change_engine(|engine| engine.hooks.keep_paused = Duration::ZERO).await;
+    let dropped = world.all(&id, "skipped", 2).await;
+    let why = "the hook was paused for too long (hooks.keep_paused)";
+    assert!(dropped.iter().all(|one| one["reason"] == why), "{dropped:?}");
+    until("a count of what was dropped", || async {
+        (world.get(&id, "").await["dropped"] == 2).then_some(())
+    })
+    .await;
+    let status = world.mirror.engine().describe().await.expect("a status");
+    assert_eq!((status.hooks.dropped, status.hooks.waiting), (2, 0));
+    // and what happens behind that is delivered
+    let update = json!({ "endpoint": world.receiver.url("/new"), "secret": super::SECRET });
+    let path = format!("/-/npm/v1/hooks/hook/{id}");
+    world.mirror.request("PUT", &path).token(&world.ada).json(&update).send().await.expect(200);
+    world.mirror.upstream.publish(&lamp().version("2.0.0"));
+    world.mirror.sync(&["lamp"]).await;
+    let latest = r#"package:publish {"dist-tag":"latest","version":"2.0.0"}"#;
+    assert_eq!(lines(&world.receiver.wait_for(2).await)[0], latest);
+    world.mirror.finish().await;
+}

@@ -1,11 +1,13 @@
 //! Hooks: the routes of `npm hook`, what receivers hear, and what becomes of what they do not take.
 
+mod actions;
 mod api;
 mod closed;
 mod commands;
 mod deliveries;
 mod failures;
 mod kills;
+mod nodes;
 
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! `espejo hook list | add | set | test | deliveries | redeliver | remove`: hooks of everybody, through
-//! the running server.
+//! the running server or on the rows alone.
+
+mod place;
 
 use std::path::{Path, PathBuf};
 
@@ -8,23 +10,18 @@ use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use serde_json::json;
 
+use self::place::Place;
 use super::{
     accounts::secret_from,
     arguments::GlobalArguments,
-    control::ControlClient,
     exit::Exit,
     output::Output,
     problem::{Outcome, Problem},
     runtime, text,
 };
 use crate::{
-    control::{
-        hooks::{
-            DeliveriesQuery, HookChangeRequest, HookInfo, HookRequest, HooksAnswer, HooksQuery,
-        },
-        messages::DoneAnswer,
-    },
-    views::hook::{DeliveryAnswer, DeliveryList, TestAnswer},
+    control::hooks::{DeliveriesQuery, HookChangeRequest, HookInfo, HookRequest, HooksQuery},
+    views::hook::DeliveryAnswer,
 };
 
 /// Commands of `hook`.
@@ -123,13 +120,7 @@ pub struct DeliveryArgument {
 /// # Errors
 /// When the mirror cannot be reached or refuses.
 pub fn run(command: &HookCommand, global: &GlobalArguments, output: &Output) -> Outcome {
-    let config = global.settings()?;
-    let client = ControlClient::connect(&config)?.ok_or_else(|| {
-        Problem::new(Exit::Unreachable, "NOT_RUNNING", "the mirror is not running")
-            .why("hooks are made and called by the running mirror")
-            .hint("espejo serve")
-    })?;
-    let hooks = Hooks { client, output };
+    let hooks = Hooks { place: Place::open(&global.settings()?)?, output };
     runtime::small()?.block_on(async {
         match command {
             HookCommand::List(arguments) => hooks.list(arguments).await,
@@ -144,7 +135,7 @@ pub fn run(command: &HookCommand, global: &GlobalArguments, output: &Output) -> 
 }
 
 struct Hooks<'a> {
-    client: ControlClient,
+    place: Place,
     output: &'a Output,
 }
 
@@ -154,7 +145,7 @@ impl Hooks<'_> {
         loop {
             let after = all.last().map(|hook| hook.id.clone());
             let query = HooksQuery { user: user.clone(), after, limit: Some(1_000) };
-            let page: HooksAnswer = self.client.find("hooks", &query).await?;
+            let page = self.place.list(query).await?;
             let more = page.hooks.len() == 1_000 && user.is_none();
             all.extend(page.hooks);
             if !more {
@@ -216,8 +207,12 @@ impl Hooks<'_> {
             endpoint: arguments.endpoint.clone(),
             secret: secret(&arguments.secret_file)?,
         };
-        let hook: HookInfo = self.client.post("hooks", &request).await?;
-        self.told(&hook, "is called from now on. Try it: espejo hook test")
+        let hook = self.place.add(request).await?;
+        let what = match self.place.is_running() {
+            true => "is called from now on. Try it: espejo hook test",
+            false => "is called as soon as the mirror runs. Try it: espejo hook test",
+        };
+        self.told(&hook, what)
     }
 
     async fn set(&self, arguments: &SetArguments) -> Outcome {
@@ -227,10 +222,12 @@ impl Hooks<'_> {
             secret: arguments.secret_file.as_deref().map(secret).transpose()?,
             pause: arguments.pause.clone(),
         };
-        let path = format!("hooks/{}/change", hook.id);
-        let hook: HookInfo = self.client.post(&path, &request).await?;
+        let hook = self.place.change(&hook.id, request).await?;
         let what = match &hook.paused {
             Some(_) => "is paused. Undo: espejo hook set --resume",
+            None if !self.place.is_running() => {
+                "is called as soon as the mirror runs. Try it: espejo hook test"
+            }
             None => "is called from now on. Try it: espejo hook test",
         };
         self.told(&hook, what)
@@ -238,8 +235,7 @@ impl Hooks<'_> {
 
     async fn remove(&self, arguments: &HookArgument) -> Outcome {
         let hook = self.find(&arguments.hook).await?;
-        let path = format!("hooks/{}/remove", hook.id);
-        let hook: HookInfo = self.client.post(&path, &json!({})).await?;
+        let hook = self.place.remove(&hook.id).await?;
         if self.output.json {
             self.output.json(&json!({ "removed": hook }));
         } else {
@@ -259,8 +255,7 @@ impl Hooks<'_> {
 
     async fn test(&self, arguments: &HookArgument) -> Outcome {
         let hook = self.find(&arguments.hook).await?;
-        let path = format!("hooks/{}/test", hook.id);
-        let tried: TestAnswer = self.client.post(&path, &json!({})).await?;
+        let tried = self.place.test(&hook.id).await?;
         let exit = if tried.delivered { Exit::Done } else { Exit::CheckFailed };
         if self.output.json {
             self.output.json(&json!({ "test": tried }));
@@ -284,8 +279,7 @@ impl Hooks<'_> {
         let hook = self.find(&arguments.hook).await?;
         let query =
             DeliveriesQuery { before: arguments.before.clone(), limit: Some(arguments.limit) };
-        let path = format!("hooks/{}/deliveries", hook.id);
-        let list: DeliveryList = self.client.find(&path, &query).await?;
+        let list = self.place.deliveries(&hook.id, query).await?;
         if self.output.json {
             self.output.json(&json!({ "deliveries": list.objects, "next": list.next }));
             return Ok(Exit::Done);
@@ -310,9 +304,7 @@ impl Hooks<'_> {
 
     async fn redeliver(&self, arguments: &DeliveryArgument) -> Outcome {
         let delivery = &arguments.delivery;
-        let path = format!("hooks/redeliver/{delivery}");
-        let done: DoneAnswer = self.client.post(&path, &json!({})).await?;
-        if !done.ok {
+        if !self.place.redeliver(delivery).await? {
             let what = format!("no delivery {delivery}");
             return Err(Problem::new(Exit::NotFound, "NOT_FOUND", what)
                 .why("ended ones are forgotten after a while (hooks.keep_history)"));
@@ -320,7 +312,8 @@ impl Hooks<'_> {
         if self.output.json {
             self.output.json(&json!({ "redelivered": delivery }));
         } else {
-            self.output.line(format_args!("{delivery} is sent again."));
+            let when = if self.place.is_running() { "" } else { " as soon as the mirror runs" };
+            self.output.line(format_args!("{delivery} is sent again{when}."));
         }
         Ok(Exit::Done)
     }
@@ -332,9 +325,13 @@ fn secret(file: &Path) -> Result<String, Problem> {
 
 fn state(hook: &HookInfo) -> String {
     let wait_ms = hook.not_before_ms.saturating_sub(now_ms());
+    let dropped = match hook.dropped {
+        0 => String::new(),
+        dropped => format!(" ({} dropped)", text::count(dropped.unsigned_abs())),
+    };
     match (&hook.paused, hook.failures) {
-        (Some(reason), _) => format!("paused: {reason}"),
-        (None, 0) => "ok".to_owned(),
+        (Some(reason), _) => format!("paused: {reason}{dropped}"),
+        (None, 0) => format!("ok{dropped}"),
         (None, failures) if wait_ms > 0 => {
             format!("failing ({failures}), next in {}", text::age(wait_ms.unsigned_abs()))
         }

@@ -16,6 +16,7 @@ use actors::clock::now_ms;
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use parking_lot::Mutex;
+use url::Url;
 
 use crate::app::ServeSettings;
 use crate::error::ApiError;
@@ -133,12 +134,12 @@ impl BaseUrls {
             return Ok(Arc::clone(fixed));
         }
         match self.origin(uri, headers, peer)? {
-            Some(origin) => Ok(self.keep(&origin, now_ms())),
+            Some(origin) => self.keep(&origin, now_ms()),
             // HTTP/1.0 without a host: the address this server is bound to.
             None => {
                 let host = self.listen.to_string();
                 let scheme = if self.secure { "https" } else { "http" };
-                Ok(self.keep(&Origin { scheme, host: &host, prefix: "" }, now_ms()))
+                self.keep(&Origin { scheme, host: &host, prefix: "" }, now_ms())
             }
         }
     }
@@ -186,7 +187,7 @@ impl BaseUrls {
             return Ok(None);
         }
         if !is_host(origin.host) {
-            return Err(ApiError::BadRequest("the Host header holds no host name".to_owned()));
+            return Err(no_host());
         }
         if !self.hosts.is_empty() && !self.hosts.iter().any(|host| is_named(origin.host, host)) {
             let host = origin.host;
@@ -197,28 +198,33 @@ impl BaseUrls {
     }
 
     /// Finds the kept address for an origin, or keeps it when there is room.
-    fn keep(&self, origin: &Origin<'_>, now_ms: i64) -> Arc<Base> {
+    fn keep(&self, origin: &Origin<'_>, now_ms: i64) -> Result<Arc<Base>, ApiError> {
         if let Some(base) = self.kept.load().iter().find(|base| origin.is(&base.url)) {
             base.used_at_ms.store(now_ms, Ordering::Relaxed);
-            return Arc::clone(base);
+            return Ok(Arc::clone(base));
+        }
+        let url = origin.url();
+        // plain characters make no name yet: `1.2.3.4.5` and `a.0` are neither that nor an address
+        if Url::parse(&url).is_err() {
+            return Err(no_host());
         }
         let _one_at_a_time = self.keeping.lock();
         let mut kept = self.kept.load_full().as_ref().clone();
         if let Some(base) = kept.iter().find(|base| origin.is(&base.url)) {
-            return Arc::clone(base);
+            return Ok(Arc::clone(base));
         }
         if kept.len() >= KEPT_BASES {
             let idle = |base: &Arc<Base>| base.used_at_ms.load(Ordering::Relaxed);
             match kept.iter().position(|base| idle(base) < now_ms - UNUSED_AFTER_MS) {
                 Some(unused) => drop(kept.swap_remove(unused)),
-                None => return Base::new(None, origin.url(), now_ms),
+                None => return Ok(Base::new(None, url, now_ms)),
             }
         }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let base = Base::new(Some(id), origin.url(), now_ms);
+        let base = Base::new(Some(id), url, now_ms);
         kept.push(Arc::clone(&base));
         self.kept.store(Arc::new(kept));
-        base
+        Ok(base)
     }
 }
 
@@ -233,6 +239,10 @@ impl Origin<'_> {
     fn url(&self) -> String {
         format!("{}://{}{}", self.scheme, self.host.to_ascii_lowercase(), self.prefix)
     }
+}
+
+fn no_host() -> ApiError {
+    ApiError::BadRequest("the Host header holds no host name".to_owned())
 }
 
 /// The origin as a trusted proxy saw it. The last value counts where there are several: it is

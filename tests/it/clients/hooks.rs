@@ -1,10 +1,10 @@
-//! npm's own `libnpmhook` makes hooks here, and a receiver in Python checks what it gets.
+//! npm's own `libnpmhook` and npm 10 make hooks here, and a receiver in Python checks what it gets.
 
 use std::io::{BufRead, BufReader, Lines};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use super::{repository, run};
+use super::{Npm, TURN, repository, run};
 use crate::harness::{Package, TestMirror, TokenKind};
 
 const SECRET: &str = "s3cr3t for Python";
@@ -126,5 +126,63 @@ async fn npm_s_library_makes_hooks_and_a_receiver_in_another_language_believes_t
     ];
     assert_eq!(told, expected);
     assert_eq!(step("rm", &id).await, serde_json::json!(["string", null]));
+    mirror.finish().await;
+}
+
+/// npm 11 has lost the command, which is why npm 10 is asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn npm_hook_adds_lists_changes_and_removes_hooks() {
+    let npms = Npm::all();
+    let Some(npm) = npms.into_iter().find(|npm| matches!(npm, Npm::Ten)) else {
+        eprintln!("left out: scripts/clients/prepare small gets npm 10");
+        return;
+    };
+    let _turn = TURN.lock().await;
+    let mirror = TestMirror::builder().packages(&[Package::new("lamp").version("1.0.0")]);
+    let mirror = mirror
+        .engine(|engine| {
+            engine.hooks.allow_private = vec!["127.0.0.1/32".parse().expect("a range")];
+        })
+        .start()
+        .await;
+    let (token, _) = mirror.token("ada", TokenKind::User).await;
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let home = scratch.path().join("home");
+    std::fs::create_dir_all(&home).expect("a folder");
+    let host = mirror.url().replace("http:", "");
+    std::fs::write(home.join("user-npmrc"), format!("{host}/:_authToken={token}\n"))
+        .expect("a file");
+    let hook = async |arguments: &[&str]| -> (bool, String) {
+        let arguments = [&["hook"], arguments].concat();
+        let output = run(npm.command(&mirror.url(), &home, scratch.path(), &arguments)).await;
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    };
+    // nobody listens there: hooks are made without a call
+    let (first, second) = ("http://127.0.0.1:9/one", "http://127.0.0.1:9/two");
+    for (subject, shown) in [("lamp", "lamp"), ("@garden", "@garden"), ("~eve", "~eve")] {
+        let (ended_well, said) = hook(&["add", subject, first, SECRET]).await;
+        assert!(ended_well && said.contains(&format!("+ {shown} ")), "{said}");
+    }
+    let (ended_well, said) = hook(&["ls"]).await;
+    assert!(ended_well && said.contains("You have 3 hooks configured."), "{said}");
+    assert!(said.contains("~eve") && said.contains("Never triggered"), "{said}");
+    let (ended_well, said) = hook(&["ls", "lamp", "--json"]).await;
+    assert!(ended_well, "{said}");
+    let listed: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    let id = listed[0]["id"].as_str().expect("an id").to_owned();
+    assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed}");
+
+    let (ended_well, said) = hook(&["update", &id, second, SECRET]).await;
+    assert!(ended_well && said.contains(second), "{said}");
+    let (ended_well, said) = hook(&["rm", &id]).await;
+    assert!(ended_well && said.contains("- lamp"), "{said}");
+    // npm stumbles over the 404 that its own library makes nothing of
+    let (ended_well, said) = hook(&["rm", &id]).await;
+    assert!(!ended_well, "{said}");
+    let (_, said) = hook(&["ls"]).await;
+    assert!(said.contains("You have 2 hooks configured.") && !said.contains(second), "{said}");
+    let (ended_well, said) = hook(&["add", "lamp", "http://10.0.0.1/in", SECRET]).await;
+    assert!(!ended_well && said.contains("10.0.0.1"), "{said}");
     mirror.finish().await;
 }

@@ -209,7 +209,11 @@ impl Worker {
         async move {
             let mut end = LineEnd::default();
             let mut made: Option<(Payload, Instant)> = None;
-            for row in line {
+            for (place, row) in line.into_iter().enumerate() {
+                // one in front of it was asked for again; it waits for its own turn
+                if place > 0 && row.not_before_ms > now_ms() {
+                    break;
+                }
                 if page.stopped.load(Ordering::Relaxed) || *stop.borrow() {
                     break;
                 }

@@ -127,7 +127,8 @@ pub fn list(
     let (mut found, mut looked_at, mut behind) = (Vec::new(), 0, before.unwrap_or(i64::MAX));
     let mut next = None;
     while next.is_none() {
-        let page = raw_page(connection, hook, behind, limit.clamp(1, AT_ONCE))?;
+        let many = if looked_at == 0 { limit.clamp(1, AT_ONCE) } else { AT_ONCE };
+        let page = raw_page(connection, hook, behind, many)?;
         let Some((last, at_ms)) = page.last().map(|raw| (raw.0.0, raw.0.5)) else { break };
         (behind, looked_at) = (last, looked_at + page.len());
         for raw in page.into_iter().filter(|raw| is_shown(&raw.0.2)) {

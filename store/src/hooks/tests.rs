@@ -268,6 +268,27 @@ fn ended_deliveries_are_deleted_by_age_and_by_number_and_waiting_ones_are_not() 
     });
 }
 
+#[test]
+fn pages_of_the_history_are_full_although_some_of_it_is_not_shown() {
+    on_each_database(|test| {
+        let hook = make(test, "ada", HookKind::Scope, "@s");
+        for name in ["@s/a", "@s/hidden", "@s/b", "@s/hidden2", "@s/c"] {
+            test.commit(happens(name, None, &[HookEvent::dist_tag("latest")])).unwrap();
+        }
+        let page = |before: Option<i64>, limit| {
+            let is_shown = |name: &str| !name.contains("hidden");
+            let page = test.read(|rows| history::list(rows, &hook.id, before, limit, is_shown));
+            let names = page.rows.into_iter().map(|row| row.package).collect::<Vec<_>>();
+            (names, page.next.map(|next| next.seq))
+        };
+        let (names, next) = page(None, 2);
+        assert_eq!(names, ["@s/c", "@s/b"]);
+        assert_eq!(page(next, 2), (vec!["@s/a".to_owned()], None));
+        let (names, next) = page(None, 1);
+        assert_eq!((names, page(next, 1).0), (vec!["@s/c".to_owned()], vec!["@s/b".to_owned()]));
+    });
+}
+
 /// So many deliveries, of one package that fails and of a hundred others.
 const MANY: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100100) \
     INSERT INTO hook_deliveries (hook_id, package, event, change, at_ms, state, not_before_ms) \

@@ -107,6 +107,8 @@ pub struct ServeSettings {
     pub headers_within: Duration,
     /// Silence after which a client that sends a body or takes an answer is sent away, 30 s.
     pub stalls_after: Duration,
+    /// Most connections at once; `None` for as many as the system has open files for.
+    pub most_connections: Option<usize>,
     /// Threads that serve; one per core is right.
     pub workers: usize,
     /// Whether SIGTERM and SIGINT stop the server; tests stop it by handle.
@@ -150,6 +152,7 @@ impl Default for ServeSettings {
             search: None,
             headers_within: Duration::from_secs(10),
             stalls_after: Duration::from_secs(30),
+            most_connections: None,
             workers: 2,
             handle_signals: false,
             stop_grace: Duration::from_secs(25),

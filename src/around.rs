@@ -18,7 +18,7 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, ready};
 
 use crate::app::App;
-use crate::connection::Heard;
+use crate::connection::{Heard, streamed};
 use crate::counters::WorkerCounters;
 use crate::error::ApiError;
 use crate::extract::request_id::{REQUEST_ID, RequestId, X_REQUEST_ID};
@@ -89,10 +89,14 @@ impl Around {
                 Ok(answer) => answer,
                 Err(_) => Err(panicked(&id)),
             };
-            if let Some(heard) = heard {
+            if let Some(heard) = &heard {
                 heard.answer();
             }
-            self.finish(answer?, id, is_read, own_api, line)
+            let answer = self.finish(answer?, id, is_read, own_api, line)?;
+            Ok(match heard {
+                Some(heard) => answer.map_body(|_, body| streamed::known(body, &heard)),
+                None => answer,
+            })
         }
     }
 

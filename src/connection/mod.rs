@@ -7,23 +7,26 @@
 //! client keeps up: a clock is looked at only when a write finds no room, or when bytes came that
 //! were no whole request.
 
+mod crowd;
 mod limits;
 mod open_files;
 mod refusal;
 pub mod serve;
+pub mod streamed;
 #[cfg(test)]
 mod tests;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use self::crowd::Place;
 pub use self::limits::LEAST_PACE;
 use self::limits::{Limits, Waiting};
 use crate::extract::request_id::RequestIds;
@@ -37,12 +40,31 @@ pub struct Heard {
     begun: Cell<bool>,
     /// Bytes came since the last answer: what is written now is no part of a body.
     fresh: Cell<bool>,
+    /// A body that comes piece by piece is on its way.
+    streaming: Cell<bool>,
+    /// Something is written that has not left.
+    sending: Cell<bool>,
+    /// It is to end, because others want its place.
+    leaving: Cell<bool>,
+    /// The moment, of its [crowd](crowd::Crowd), at which bytes came or went last.
+    last: Cell<u64>,
+    /// Wakes the connection; there is none before it was looked at.
+    waker: RefCell<Option<Waker>>,
 }
 
 impl Default for Heard {
     /// Before the first request, only the library has anything to say.
     fn default() -> Self {
-        Self { busy: Cell::new(false), begun: Cell::new(false), fresh: Cell::new(true) }
+        Self {
+            busy: Cell::new(false),
+            begun: Cell::new(false),
+            fresh: Cell::new(true),
+            streaming: Cell::new(false),
+            sending: Cell::new(false),
+            leaving: Cell::new(false),
+            last: Cell::new(0),
+            waker: RefCell::new(None),
+        }
     }
 }
 
@@ -69,12 +91,20 @@ impl Heard {
         self.fresh.set(false);
         self.begun.set(false);
     }
+
+    /// Whether nothing is under way, so that the connection may end.
+    fn may_leave(&self) -> bool {
+        let at_work = [&self.busy, &self.begun, &self.streaming, &self.sending, &self.leaving];
+        !at_work.into_iter().any(Cell::get) && self.waker.borrow().is_some()
+    }
 }
 
-/// A stream that ends with [`io::ErrorKind::TimedOut`] when its client keeps us waiting.
+/// A stream that ends with [`io::ErrorKind::TimedOut`] when its client keeps us waiting, and as if
+/// the client had ended it when it is idle and others want its place.
 pub struct Patient<S> {
     stream: S,
     heard: Rc<Heard>,
+    place: Place,
     ids: Arc<RequestIds>,
     waiting: Waiting,
     /// Makes the end of the stream a hard one: nothing waits for the client any more.
@@ -84,9 +114,9 @@ pub struct Patient<S> {
 }
 
 impl<S> Patient<S> {
-    fn new(stream: S, limits: Limits, ids: Arc<RequestIds>, cut: fn(&S)) -> Self {
-        let (heard, waiting) = (Rc::default(), Waiting::new(limits));
-        Self { stream, heard, ids, waiting, cut, instead: None }
+    fn new(stream: S, place: Place, limits: Limits, ids: Arc<RequestIds>, cut: fn(&S)) -> Self {
+        let (heard, waiting) = (Rc::clone(place.heard()), Waiting::new(limits));
+        Self { stream, heard, place, ids, waiting, cut, instead: None }
     }
 
     /// Ends our patience where that is what came of waiting.
@@ -105,9 +135,11 @@ impl<S> Patient<S> {
 impl<S: AsyncWrite + Unpin> Patient<S> {
     /// Writes, and takes note of how it went.
     fn write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.heard.sending.set(true);
         match Pin::new(&mut self.stream).poll_write(context, bytes) {
             Poll::Ready(Ok(taken)) => {
                 self.heard.written();
+                self.place.moved();
                 self.waiting.taken(taken);
                 Poll::Ready(Ok(taken))
             }
@@ -153,9 +185,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
             Poll::Ready(Ok(())) => {
                 if buffer.filled().len() > before {
                     this.heard.bytes();
+                    this.place.has_read();
                 }
                 Poll::Ready(Ok(()))
             }
+            Poll::Pending if this.place.leaves(context) => Poll::Ready(Ok(())),
             Poll::Pending => {
                 let waited = this.waiting.look(context);
                 this.patience(waited)
@@ -185,7 +219,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let waited = match Pin::new(&mut this.stream).poll_flush(context) {
-            Poll::Ready(Ok(())) => this.waiting.flushed(context, this.heard.begun.get()),
+            Poll::Ready(Ok(())) => {
+                this.heard.sending.set(false);
+                this.place.settled();
+                this.waiting.flushed(context, this.heard.begun.get())
+            }
             Poll::Pending => this.waiting.blocked(context),
             failed => return failed,
         };

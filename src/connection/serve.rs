@@ -21,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsAcceptor;
 
+use super::crowd::{Crowd, Place};
 use super::open_files::room_for_connections;
 use super::{Limits, Patient};
 use crate::always_auth::AlwaysAuth;
@@ -64,10 +65,11 @@ impl Served {
         let (builder, stopping) = self.builder();
         let served = self;
         let factory = move || {
-            let opening = served.clone();
+            let (opening, crowd) = (served.clone(), Crowd::new(served.most_of_a_worker()));
             let open = move |stream: TcpStream| {
                 let peer = without_delay(&stream);
-                let opened = (opening.patient(stream, cut), Protocol::Http1, peer);
+                let patient = opening.patient(stream, crowd.enter(), cut);
+                let opened = (patient, Protocol::Http1, peer);
                 async move { Ok::<_, DispatchError>(opened) }
             };
             fn_service(open).and_then(served.http(stopping.clone()))
@@ -90,8 +92,10 @@ impl Served {
         let served = self;
         let factory = move || {
             let (acceptor, opening) = (acceptor.clone(), served.clone());
-            let open =
-                move |stream: TcpStream| tls_opened(opening.clone(), acceptor.clone(), stream);
+            let crowd = Crowd::new(served.most_of_a_worker());
+            let open = move |stream: TcpStream| {
+                tls_opened(opening.clone(), acceptor.clone(), stream, crowd.enter())
+            };
             fn_service(open).and_then(served.http(stopping.clone()))
         };
         Ok(builder.listen("registry", listener, factory)?.run())
@@ -105,9 +109,10 @@ impl Served {
         let (builder, stopping) = self.builder();
         let served = self;
         let factory = move || {
-            let opening = served.clone();
+            let (opening, crowd) = (served.clone(), Crowd::new(served.most_of_a_worker()));
             let open = move |stream: UnixStream| {
-                let opened = (opening.patient(stream, |_| ()), Protocol::Http1, None);
+                let patient = opening.patient(stream, crowd.enter(), |_| ());
+                let opened = (patient, Protocol::Http1, None);
                 async move { Ok::<_, DispatchError>(opened) }
             };
             fn_service(open).and_then(served.http(stopping.clone()))
@@ -118,7 +123,7 @@ impl Served {
     fn builder(&self) -> (ServerBuilder, GracefulShutdownSignal) {
         let builder = Server::build()
             .workers(self.workers)
-            .max_concurrent_connections(room_for_connections().div_ceil(self.workers.max(1)))
+            .max_concurrent_connections(self.most_of_a_worker())
             .worker_max_blocking_threads(BLOCKING_THREADS)
             .shutdown_timeout(self.app.settings.stop_grace.as_secs())
             .disable_signals();
@@ -126,10 +131,16 @@ impl Served {
         (builder, stopping)
     }
 
-    fn patient<S>(&self, stream: S, cut: fn(&S)) -> Patient<S> {
+    /// Most connections of one worker.
+    fn most_of_a_worker(&self) -> usize {
+        let most = self.app.settings.most_connections.unwrap_or_else(room_for_connections);
+        most.div_ceil(self.workers.max(1))
+    }
+
+    fn patient<S>(&self, stream: S, place: Place, cut: fn(&S)) -> Patient<S> {
         let settings = &self.app.settings;
         let limits = Limits { head: settings.headers_within, stall: settings.stalls_after };
-        Patient::new(stream, limits, Arc::clone(&self.app.request_ids), cut)
+        Patient::new(stream, place, limits, Arc::clone(&self.app.request_ids), cut)
     }
 
     /// The HTTP side; called once per worker.
@@ -174,6 +185,7 @@ fn tls_opened(
     served: Served,
     acceptor: TlsAcceptor,
     stream: TcpStream,
+    place: Place,
 ) -> impl Future<Output = Result<Opened<tokio_rustls::server::TlsStream<TcpStream>>, DispatchError>>
 {
     let peer = without_delay(&stream);
@@ -181,7 +193,8 @@ fn tls_opened(
     async move {
         let accepted = tokio::time::timeout(within, acceptor.accept(stream)).await;
         let stream = accepted.map_err(io::Error::from).flatten().map_err(DispatchError::Io)?;
-        Ok((served.patient(stream, |stream| cut(stream.get_ref().0)), Protocol::Http1, peer))
+        let patient = served.patient(stream, place, |stream| cut(stream.get_ref().0));
+        Ok((patient, Protocol::Http1, peer))
     }
 }
 

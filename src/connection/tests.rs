@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
+use super::crowd::Crowd;
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -10,7 +11,8 @@ const SECOND: Duration = Duration::from_secs(1);
 fn connection() -> (Patient<DuplexStream>, DuplexStream) {
     let (ours, theirs) = duplex(64);
     let limits = Limits { head: 10 * SECOND, stall: 30 * SECOND };
-    (Patient::new(ours, limits, Arc::default(), |_| ()), theirs)
+    let place = Crowd::new(usize::MAX).enter();
+    (Patient::new(ours, place, limits, Arc::default(), |_| ()), theirs)
 }
 
 fn refusal(status: &str) -> String {
@@ -172,7 +174,8 @@ async fn nothing_else_is_replaced() {
     ] {
         let (ours, mut theirs) = duplex(1 << 10);
         let limits = Limits { head: SECOND, stall: SECOND };
-        let mut ours = Patient::new(ours, limits, Arc::default(), |_| ());
+        let place = Crowd::new(usize::MAX).enter();
+        let mut ours = Patient::new(ours, place, limits, Arc::default(), |_| ());
         if before {
             theirs.write_all(b"x").await.unwrap();
             ours.read_exact(&mut [0; 1]).await.unwrap();
@@ -186,4 +189,139 @@ async fn nothing_else_is_replaced() {
         let answer = if before { answer.as_str() } else { answer.strip_prefix('x').unwrap() };
         assert_eq!(answer, bytes);
     }
+}
+
+/// Members of a crowd, each with its client.
+struct Member {
+    ours: Patient<DuplexStream>,
+    theirs: DuplexStream,
+}
+
+impl Member {
+    fn of(crowd: &Rc<Crowd>) -> Self {
+        let (ours, theirs) = duplex(64);
+        let limits = Limits { head: 10 * SECOND, stall: 30 * SECOND };
+        let ours = Patient::new(ours, crowd.enter(), limits, Arc::default(), |_| ());
+        Self { ours, theirs }
+    }
+
+    /// What it reads now: `Some(0)` is the end, `None` nothing yet.
+    fn reads(&mut self) -> Option<usize> {
+        let mut bytes = [0; 64];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        let mut context = Context::from_waker(Waker::noop());
+        match Pin::new(&mut self.ours).poll_read(&mut context, &mut buffer) {
+            Poll::Ready(read) => {
+                read.unwrap();
+                Some(buffer.filled().len())
+            }
+            Poll::Pending => None,
+        }
+    }
+
+    async fn is_asked(&mut self) {
+        self.theirs.write_all(b"head").await.unwrap();
+        assert_eq!(self.reads(), Some(4));
+        self.ours.heard.request();
+    }
+
+    async fn answers(&mut self) {
+        self.ours.heard.answer();
+        self.ours.write_all(b"answer").await.unwrap();
+        self.ours.flush().await.unwrap();
+        self.theirs.read_exact(&mut [0; 6]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn only_who_is_idle_leaves_and_who_was_longest_goes_first() {
+    let crowd = Crowd::new(4);
+    let mut all: Vec<_> = (0..3).map(|_| Member::of(&crowd)).collect();
+    for member in &mut all {
+        assert_eq!(member.reads(), None);
+    }
+    // the first has asked and waits, the second has begun to, the third was answered
+    all[0].is_asked().await;
+    all[1].theirs.write_all(b"he").await.unwrap();
+    assert_eq!(all[1].reads(), Some(2));
+    all[2].is_asked().await;
+    all[2].answers().await;
+    let mut fourth = Member::of(&crowd);
+    assert_eq!(fourth.reads(), None);
+    assert_eq!([all[0].reads(), all[1].reads(), all[2].reads()], [None, None, Some(0)]);
+    // a place is free by that; with the next one it is taken again
+    drop(all.pop());
+    let mut fifth = Member::of(&crowd);
+    assert_eq!((fourth.reads(), fifth.reads()), (Some(0), None));
+    drop(fourth);
+    // nobody is idle but who came last; then the first is, too, and has been so longer
+    let mut sixth = Member::of(&crowd);
+    assert_eq!(fifth.reads(), Some(0));
+    drop(fifth);
+    sixth.is_asked().await;
+    let mut seventh = Member::of(&crowd);
+    seventh.is_asked().await;
+    assert_eq!([all[0].reads(), all[1].reads(), sixth.reads(), seventh.reads()], [None; 4]);
+    all[0].answers().await;
+    assert_eq!([all[0].reads(), sixth.reads(), seventh.reads()], [Some(0), None, None]);
+}
+
+#[tokio::test]
+async fn who_asks_at_the_last_moment_stays_and_another_goes() {
+    let crowd = Crowd::new(3);
+    let (mut first, mut second) = (Member::of(&crowd), Member::of(&crowd));
+    assert_eq!((first.reads(), second.reads()), (None, None));
+    let mut third = Member::of(&crowd);
+    first.is_asked().await;
+    assert_eq!((first.reads(), second.reads()), (None, Some(0)));
+    first.answers().await;
+    drop(second);
+    assert_eq!((first.reads(), third.reads()), (None, None));
+}
+
+#[tokio::test]
+async fn who_takes_the_last_place_has_time_to_ask() {
+    let crowd = Crowd::new(1);
+    let mut only = Member::of(&crowd);
+    assert_eq!(only.reads(), None);
+    only.ours.flush().await.unwrap();
+    assert_eq!(only.reads(), None);
+    only.is_asked().await;
+    only.ours.flush().await.unwrap();
+    assert_eq!(only.reads(), None);
+    only.answers().await;
+    assert_eq!(only.reads(), Some(0), "others may wait");
+}
+
+#[tokio::test]
+async fn those_who_come_at_once_and_say_nothing_make_room_when_they_are_looked_at() {
+    let crowd = Crowd::new(3);
+    let mut all: Vec<_> = (0..3).map(|_| Member::of(&crowd)).collect();
+    for member in &mut all {
+        assert_eq!(member.reads(), None);
+        member.ours.flush().await.unwrap();
+    }
+    assert_eq!([all[0].reads(), all[1].reads(), all[2].reads()], [Some(0), None, None]);
+}
+
+#[tokio::test]
+async fn what_is_still_being_sent_is_not_idle() {
+    let crowd = Crowd::new(2);
+    let mut first = Member::of(&crowd);
+    first.is_asked().await;
+    let body = actix_web::body::BodyStream::new(futures_util::stream::empty::<io::Result<Bytes>>());
+    let body = streamed::known(actix_web::body::BoxBody::new(body), &first.ours.heard);
+    first.answers().await;
+    let second = Member::of(&crowd);
+    assert_eq!(first.reads(), None, "a body that has not ended");
+    drop(second);
+    drop(body);
+    // more than the client has room for
+    assert!(tokio::time::timeout(SECOND, first.ours.write_all(&[7; 200])).await.is_err());
+    let second = Member::of(&crowd);
+    assert_eq!(first.reads(), None, "bytes that have not left");
+    first.theirs.read_exact(&mut [0; 64]).await.unwrap();
+    first.ours.flush().await.unwrap();
+    assert_eq!(first.reads(), Some(0));
+    drop(second);
 }

@@ -1,6 +1,7 @@
 //! What the network can reach: who gets what from each route, and what is done with requests that
 //! are made to harm.
 
+mod crowded;
 mod headers;
 mod inner_addresses;
 mod paths;

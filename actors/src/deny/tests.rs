@@ -1,4 +1,5 @@
 use npm::PackageName;
+use proptest::prelude::*;
 use store::facts::{Facts, ManifestFacts, VersionFactsRow};
 
 use super::pattern::covers;
@@ -76,6 +77,34 @@ fn the_matcher_says_what_the_plainest_one_says() {
             let found: Vec<char> = text.chars().collect();
             assert_eq!(covers(&pattern, text), plain(&wanted, &found), "{pattern:?} {text:?}");
         }
+    }
+}
+
+fn characters(text: &str) -> Vec<char> {
+    text.chars().collect()
+}
+
+proptest! {
+    #[test]
+    fn the_matcher_and_the_plainest_one_agree_on_any_text(
+        pattern in "[ab@/é*]{0,10}", text in "[ab@/é]{0,14}",
+    ) {
+        let plainly = plain(&characters(&pattern), &characters(&text));
+        prop_assert_eq!(covers(&pattern, &text), plainly);
+    }
+
+    #[test]
+    fn a_pattern_covers_what_it_is_filled_with_and_itself(
+        first in "[ab@/é]{0,4}", filled in prop::collection::vec(("[ab*]{0,6}", "[ab@/é]{0,3}"), 0..5),
+    ) {
+        let (mut pattern, mut text) = (first.clone(), first);
+        for (between, piece) in filled {
+            pattern.extend(["*", &piece]);
+            text.extend([between, piece]);
+        }
+        prop_assert!(covers(&pattern, &text), "{pattern:?} {text:?}");
+        prop_assert!(covers(&pattern, &pattern), "{pattern:?}");
+        prop_assert!(plain(&characters(&pattern), &characters(&text)), "{pattern:?} {text:?}");
     }
 }
 

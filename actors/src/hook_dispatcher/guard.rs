@@ -5,14 +5,13 @@
 //! at the moment of connecting, in the resolver itself, so a name that changes its mind gains
 //! nothing; redirects are not followed at all.
 
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-use crate::upstream::address::{Lookup, Reach};
+use crate::upstream::address::Reach;
+use crate::upstream::resolver::{BoxError, Guard, Lookup};
 
 /// Why an endpoint is not used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,12 +71,10 @@ impl HookGuard {
         }
         Err(RefusedEndpoint::Inside { host: host.to_owned(), address, reach: reach.to_string() })
     }
+}
 
-    /// All addresses of a name, or an error if even one of them is forbidden.
-    async fn resolve(
-        &self,
-        name: String,
-    ) -> Result<Vec<IpAddr>, Box<dyn std::error::Error + Send + Sync>> {
+impl Guard for HookGuard {
+    async fn resolve(&self, name: String) -> Result<Vec<IpAddr>, BoxError> {
         let addresses = (self.lookup)(name.clone()).await?;
         for address in &addresses {
             self.allow(&name, *address)?;
@@ -86,22 +83,10 @@ impl HookGuard {
     }
 }
 
-/// The guard as the HTTP client's resolver: what it refuses is never connected to.
-pub(super) struct GuardedResolver(pub(super) Arc<HookGuard>);
-
-impl Resolve for GuardedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let guard = Arc::clone(&self.0);
-        Box::pin(async move {
-            let addresses = guard.resolve(name.as_str().to_owned()).await?;
-            let sockets = addresses.into_iter().map(|address| SocketAddr::new(address, 0));
-            Ok(Box::new(sockets) as Addrs)
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn guard(allowed: &[&str]) -> HookGuard {

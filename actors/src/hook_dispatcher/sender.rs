@@ -16,11 +16,12 @@ use store::hooks::{HookRow, shown_endpoint};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::guard::{GuardedResolver, HookGuard, RefusedEndpoint};
+use super::guard::{HookGuard, RefusedEndpoint};
 use super::payload::Payload;
 use super::settings::HookSettings;
 use crate::clock::now_ms;
-use crate::upstream::{address, in_place, parse_retry_after, tls};
+use crate::upstream::resolver::{GuardedResolver, system_lookup};
+use crate::upstream::{in_place, parse_retry_after, tls};
 
 /// Bodies up to this size are sent in one piece; larger ones share the document's bytes.
 const COPIED_BYTES: usize = 64 << 10;
@@ -79,7 +80,7 @@ impl Sender {
     /// When no HTTP client can be made.
     pub(crate) fn new(settings: &HookSettings) -> Result<Self, String> {
         let allowed = settings.allow_private.clone();
-        let guard = Arc::new(HookGuard::new(allowed, address::system_lookup()));
+        let guard = Arc::new(HookGuard::new(allowed, system_lookup()));
         let tls = tls::none().map_err(|error| error.to_string())?;
         Ok(Self {
             plain: client(&guard, tls, settings.timeout)?,
@@ -182,7 +183,7 @@ impl Sender {
 /// [`RefusedEndpoint`] says why not.
 pub fn check_endpoint(settings: &HookSettings, endpoint: &str) -> Result<(), RefusedEndpoint> {
     let allowed = settings.allow_private.clone();
-    check(&HookGuard::new(allowed, address::system_lookup()), endpoint)
+    check(&HookGuard::new(allowed, system_lookup()), endpoint)
 }
 
 fn check(guard: &HookGuard, endpoint: &str) -> Result<(), RefusedEndpoint> {

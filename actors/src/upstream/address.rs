@@ -8,26 +8,17 @@
 //! choice makes a registry of the addresses where clouds give out credentials.
 
 use std::fmt;
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::time::Instant;
 use url::{Host, Url};
 
 use super::UpstreamError;
-
-/// The error type of the HTTP client's resolver trait.
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Turns a host name into addresses; the system's resolver outside tests.
-pub(crate) type Lookup =
-    Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
+use super::resolver::{BoxError, Guard, Lookup};
 
 /// Where an address leads. The value is a bit in the set of kinds the upstream itself has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -287,9 +278,9 @@ impl AddressGuard {
         let proxy = self.proxy.as_deref();
         self.is_upstream(name) || proxy.is_some_and(|proxy| proxy.eq_ignore_ascii_case(name))
     }
+}
 
-    /// All addresses of `name`, or an error if even one of them is forbidden: a name with one
-    /// public and one internal address is an attack, not an accident.
+impl Guard for AddressGuard {
     async fn resolve(&self, name: String) -> Result<Vec<IpAddr>, BoxError> {
         let addresses = (self.lookup)(name.clone()).await?;
         for address in &addresses {
@@ -348,30 +339,6 @@ pub(super) fn shown(url: &Url) -> String {
         text.push('…');
     }
     text
-}
-
-/// The system's resolver.
-pub(crate) fn system_lookup() -> Lookup {
-    Arc::new(|name| {
-        Box::pin(async move {
-            let addresses = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            Ok(addresses.map(|address| address.ip()).collect())
-        })
-    })
-}
-
-/// The guard as the HTTP client's resolver: what it refuses is never connected to.
-pub(super) struct GuardedResolver(pub(super) Arc<AddressGuard>);
-
-impl Resolve for GuardedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let guard = Arc::clone(&self.0);
-        Box::pin(async move {
-            let addresses = guard.resolve(name.as_str().to_owned()).await?;
-            let sockets = addresses.into_iter().map(|address| SocketAddr::new(address, 0));
-            Ok(Box::new(sockets) as Addrs)
-        })
-    }
 }
 
 #[cfg(test)]

@@ -18,12 +18,13 @@ use rustls_pki_types::CertificateDer;
 use tokio::time::Instant;
 use url::Url;
 
-use super::address::{self, AddressGuard, Forbidden, GuardedResolver, Lookup, shown};
+use super::address::{self, AddressGuard, Forbidden, shown};
 use super::breaker::{Breaker, Pass};
 use super::budget::RequestBudget;
 use super::changes::FeedChoice;
 use super::lane::{LargeLane, in_place};
 use super::limiter::Limiter;
+use super::resolver::{GuardedResolver, Lookup, system_lookup};
 use super::status::{Good, Recent};
 use super::via::{self, LOOP_HEADER, names_instance};
 use super::{Kind, UpstreamError, UpstreamSettings, UpstreamStatus, Urgency, redirect, retry, tls};
@@ -73,7 +74,7 @@ impl Client {
         settings: UpstreamSettings,
         budget: Option<Arc<RequestBudget>>,
     ) -> Result<Self, UpstreamError> {
-        Self::with_lookup(settings, budget, address::system_lookup())
+        Self::with_lookup(settings, budget, system_lookup())
     }
 
     pub(super) fn with_lookup(

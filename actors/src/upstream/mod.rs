@@ -24,6 +24,7 @@ mod limiter;
 mod names;
 mod packument;
 mod redirect;
+pub(crate) mod resolver;
 mod resume;
 mod retry;
 mod settings;

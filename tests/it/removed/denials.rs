@@ -5,7 +5,7 @@ use actors::deny::DenyRules;
 use serde_json::json;
 
 use super::lamp;
-use crate::harness::{Package, TestMirror, Version};
+use crate::harness::{Package, TestMirror, TokenKind, Version};
 
 fn texts(list: &[&str]) -> Vec<String> {
     list.iter().map(|text| (*text).to_owned()).collect()
@@ -206,5 +206,42 @@ async fn exceptions_are_denied_by_no_rule() {
     let mirror = mirror_of(lamp(), rules).await;
     is_given_out(&mirror).await;
     mirror.get("/other").send().await.expect(451);
+    mirror.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_published_here_is_denied_by_no_rule() {
+    let rules = DenyRules {
+        names: texts(&["@garden/*", "lamp"]),
+        licences: texts(&["*"]),
+        install_scripts: true,
+        larger_than_bytes: 1,
+        except: vec![],
+    };
+    let builder = crate::publish::builder().engine(|engine| engine.policy.deny = rules);
+    let mut mirror = builder.start().await;
+    let (token, _) = mirror.token("ada", TokenKind::User).await;
+    let version = Version::new("@garden/ui", "1.0.0", 300)
+        .member("license", json!("GPL-3.0"))
+        .member("scripts", json!({"postinstall": "node x"}));
+    let body = crate::publish::body_of("@garden/ui", &version, "latest");
+    crate::publish::send(&mirror, &token, "@garden/ui", &body).await.expect(201);
+    // from memory, and from what a new process reads
+    for _ in 0..2 {
+        for accept in ["application/json", "application/vnd.npm.install-v1+json"] {
+            let request = mirror.get("/@garden%2fui").header("accept", accept);
+            let whole = request.send().await.expect(200).json();
+            assert!(whole["versions"]["1.0.0"].is_object(), "{whole}");
+            assert_eq!(whole.get("blockVersions"), None);
+        }
+        for target in ["/@garden%2fui/1.0.0", "/@garden%2fui/-/ui-1.0.0.tgz"] {
+            mirror.get(target).send().await.expect(200);
+        }
+        // the same rules are about everything else
+        for target in ["/lamp", "/@other%2fthing/1.0.0"] {
+            super::becomes(&mirror, target, 451).await;
+        }
+        mirror.restart().await;
+    }
     mirror.finish().await;
 }

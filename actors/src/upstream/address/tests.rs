@@ -1,3 +1,5 @@
+use std::io;
+
 use super::*;
 
 fn fake(table: &'static [(&'static str, &'static [&'static str])]) -> Lookup {

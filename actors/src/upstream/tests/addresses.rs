@@ -59,7 +59,7 @@ async fn a_name_that_resolves_inside_is_never_connected_to() {
     settings.token = Some(String::from("secret"));
     // the upstream's own name leads to loopback, which is the operator's choice; a stranger's
     // name leads into another network
-    let lookup: address::Lookup = Arc::new(|name| {
+    let lookup: resolver::Lookup = Arc::new(|name| {
         let address = match name.as_str() {
             "registry.test" | "cdn.test" => "127.0.0.1",
             _ => "192.168.7.7",

@@ -22,6 +22,9 @@ use crate::handlers::unserved;
 use crate::views::org::{Described, Member};
 use crate::views::{Done, json_answer};
 
+/// The org and the team of a path.
+type At<'a> = (&'a str, &'a str);
+
 /// `/-/team/:org/:team…`.
 ///
 /// # Errors
@@ -38,23 +41,22 @@ pub async fn team_api(
     let [org, team, rest @ ..] = parts.as_slice() else {
         return unserved::unknown(app, request, payload).await;
     };
+    let at: At<'_> = (org, team);
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     match (rest, request.method()) {
-        ([], _) if reads => get_team(&app, &request, org, team).await,
+        ([], _) if reads => get_team(&app, &request, at).await,
         ([], &Method::DELETE) => {
             drain(&request, payload, app.settings.max_body_bytes).await?;
-            delete_team(&app, &request, org, team).await
+            delete_team(&app, &request, at).await
         }
-        (["user"], _) if reads => list_users(&app, &request, org, team).await,
-        (["user"], &Method::PUT) => change_user(&app, &request, payload, org, team, true).await,
-        (["user"], &Method::DELETE) => change_user(&app, &request, payload, org, team, false).await,
-        (["member"], _) if reads => list_members(&app, &request, org, team).await,
-        (["member", user], &Method::PATCH) => {
-            patch_member(&app, &request, payload, org, team, user).await
-        }
-        (["package"], _) if reads => list_packages(&app, &request, org, team).await,
-        (["package"], &Method::PUT) => put_package(&app, &request, payload, org, team).await,
-        (["package"], &Method::DELETE) => delete_package(&app, &request, payload, org, team).await,
+        (["user"], _) if reads => list_users(&app, &request, at).await,
+        (["user"], &Method::PUT) => change_user(&app, &request, payload, at, true).await,
+        (["user"], &Method::DELETE) => change_user(&app, &request, payload, at, false).await,
+        (["member"], _) if reads => list_members(&app, &request, at).await,
+        (["member", user], &Method::PATCH) => patch_member(&app, &request, payload, at, user).await,
+        (["package"], _) if reads => list_packages(&app, &request, at).await,
+        (["package"], &Method::PUT) => put_package(&app, &request, payload, at).await,
+        (["package"], &Method::DELETE) => delete_package(&app, &request, payload, at).await,
         (other, _) => match allowed(other) {
             Some(allow) => unserved::only(&app, &request, payload, allow).await,
             None => unserved::unknown(app, request, payload).await,
@@ -86,7 +88,7 @@ pub(super) async fn look<T: Send + 'static>(
 }
 
 /// The org of a path, and its team, when that can be one.
-fn team_named(app: &App, org: &str, team: &str) -> Result<(Named, String), ApiError> {
+fn team_named(app: &App, (org, team): At<'_>) -> Result<(Named, String), ApiError> {
     let named = named(app, org)?;
     names::check_team(team).map_err(|_| no_team(team))?;
     Ok((named, team.to_owned()))
@@ -96,11 +98,11 @@ fn team_named(app: &App, org: &str, team: &str) -> Result<(Named, String), ApiEr
 async fn looked<T: Send + 'static>(
     app: &App,
     request: &HttpRequest,
-    (org, team): (&str, &str),
+    at: At<'_>,
     work: impl FnOnce(&mut AnyConnection, &TeamRow) -> Result<T, NotChanged> + Send + 'static,
 ) -> Result<T, ApiError> {
     reader(app, request).await?;
-    let (named, team) = team_named(app, org, team)?;
+    let (named, team) = team_named(app, at)?;
     found(app, &named).await?;
     look(app, move |rows| {
         let row = named.team(rows, &team)?;
@@ -109,36 +111,54 @@ async fn looked<T: Send + 'static>(
     .await
 }
 
-async fn get_team(
-    app: &App,
-    request: &HttpRequest,
-    org: &str,
-    team: &str,
-) -> Result<HttpResponse, ApiError> {
-    let row = looked(app, request, (org, team), |_, row| Ok(row.clone())).await?;
+async fn get_team(app: &App, request: &HttpRequest, at: At<'_>) -> Result<HttpResponse, ApiError> {
+    let row = looked(app, request, at, |_, row| Ok(row.clone())).await?;
     Ok(json_answer(&Described::new(&row.name, &row.description, row.created_at_ms)))
+}
+
+/// A team, and who wants to change something about it.
+struct Asked {
+    who: Who,
+    named: Named,
+    team: String,
+}
+
+impl Asked {
+    async fn of(app: &App, request: &HttpRequest, at: At<'_>) -> Result<Self, ApiError> {
+        let who = Who::of(app, request).await?;
+        let (named, team) = team_named(app, at)?;
+        Ok(Self { who, named, team })
+    }
+
+    /// Makes the change.
+    async fn changed(
+        self,
+        app: &App,
+        work: impl FnOnce(&mut AnyConnection, &Who, &Named, &str) -> Result<(), NotChanged>
+        + Send
+        + 'static,
+    ) -> Result<HttpResponse, ApiError> {
+        let Self { who, named, team } = self;
+        app.access.change(move |rows| work(rows, &who, &named, &team)).await?;
+        Ok(json_answer(&Done { ok: true }))
+    }
 }
 
 async fn delete_team(
     app: &App,
     request: &HttpRequest,
-    org: &str,
-    team: &str,
+    at: At<'_>,
 ) -> Result<HttpResponse, ApiError> {
-    let who = Who::of(app, request).await?;
-    let (named, team) = team_named(app, org, team)?;
-    app.access.change(move |rows| changes::remove_team(rows, &who, &named, &team)).await?;
-    Ok(json_answer(&Done { ok: true }))
+    Asked::of(app, request, at).await?.changed(app, changes::remove_team).await
 }
 
 /// `["ada"]`.
 async fn list_users(
     app: &App,
     request: &HttpRequest,
-    org: &str,
-    team: &str,
+    at: At<'_>,
 ) -> Result<HttpResponse, ApiError> {
-    let users: Vec<_> = members(app, request, org, team).await?;
+    let users: Vec<_> = members(app, request, at).await?;
     let users: Vec<_> = users.into_iter().map(|(user, _)| user).collect();
     Ok(json_answer(&users))
 }
@@ -146,21 +166,18 @@ async fn list_users(
 async fn members(
     app: &App,
     request: &HttpRequest,
-    org: &str,
-    team: &str,
+    at: At<'_>,
 ) -> Result<Vec<(String, TeamRole)>, ApiError> {
-    looked(app, request, (org, team), |rows, row| Ok(teams::members(rows, &row.org, &row.name)?))
-        .await
+    looked(app, request, at, |rows, row| Ok(teams::members(rows, &row.org, &row.name)?)).await
 }
 
 /// `[{"user":"ada","role":"owner"}]`.
 async fn list_members(
     app: &App,
     request: &HttpRequest,
-    org: &str,
-    team: &str,
+    at: At<'_>,
 ) -> Result<HttpResponse, ApiError> {
-    let members = members(app, request, org, team).await?;
+    let members = members(app, request, at).await?;
     let members: Vec<_> = members.iter().map(|(user, role)| Member::new(user, *role)).collect();
     Ok(json_answer(&members))
 }
@@ -170,33 +187,25 @@ async fn change_user(
     app: &App,
     request: &HttpRequest,
     payload: Payload,
-    org: &str,
-    team: &str,
+    at: At<'_>,
     add: bool,
 ) -> Result<HttpResponse, ApiError> {
     let fields = Fields::read(request, payload).await?;
-    let who = Who::of(app, request).await?;
-    let (named, team) = team_named(app, org, team)?;
+    let asked = Asked::of(app, request, at).await?;
     let user = required(&fields, "user")?.to_owned();
-    let change = move |rows: &mut _| match add {
-        true => changes::add_team_member(rows, &who, &named, &team, &user),
-        false => changes::remove_team_member(rows, &who, &named, &team, &user),
-    };
-    app.access.change(change).await?;
-    Ok(json_answer(&Done { ok: true }))
+    let change = if add { changes::add_team_member } else { changes::remove_team_member };
+    asked.changed(app, move |rows, who, named, team| change(rows, who, named, team, &user)).await
 }
 
 async fn patch_member(
     app: &App,
     request: &HttpRequest,
     payload: Payload,
-    org: &str,
-    team: &str,
+    at: At<'_>,
     user: &str,
 ) -> Result<HttpResponse, ApiError> {
     let fields = Fields::read(request, payload).await?;
-    let who = Who::of(app, request).await?;
-    let (named, team) = team_named(app, org, team)?;
+    let asked = Asked::of(app, request, at).await?;
     let role = match fields.text("role")? {
         Some("owner") => TeamRole::Owner,
         Some("member") => TeamRole::Member,
@@ -206,21 +215,20 @@ async fn patch_member(
         }
     };
     let user = user.to_owned();
-    let change = move |rows: &mut _| changes::set_team_role(rows, &who, &named, &team, &user, role);
-    app.access.change(change).await?;
-    Ok(json_answer(&Done { ok: true }))
+    let change = move |rows: &mut _, who: &_, named: &_, team: &_| {
+        changes::set_team_role(rows, who, named, team, &user, role)
+    };
+    asked.changed(app, change).await
 }
 
 /// `{"@garden/ui":"read"}`, of what the reader may know of.
 async fn list_packages(
     app: &App,
     request: &HttpRequest,
-    org: &str,
-    team: &str,
+    at: At<'_>,
 ) -> Result<HttpResponse, ApiError> {
-    let granted = looked(app, request, (org, team), |rows, row| {
-        Ok(grants::of_team(rows, &row.org, &row.name)?)
-    });
+    let granted =
+        looked(app, request, at, |rows, row| Ok(grants::of_team(rows, &row.org, &row.name)?));
     let granted = granted.await?;
     let shown = Shown::to(app, request).await?;
     let granted =
@@ -251,30 +259,28 @@ async fn put_package(
     app: &App,
     request: &HttpRequest,
     payload: Payload,
-    org: &str,
-    team: &str,
+    at: At<'_>,
 ) -> Result<HttpResponse, ApiError> {
     let fields = Fields::read(request, payload).await?;
-    let who = Who::of(app, request).await?;
-    let (named, team) = team_named(app, org, team)?;
+    let asked = Asked::of(app, request, at).await?;
     let (package, permission) = (package_of(&fields)?, permission_of(&fields)?);
-    let change =
-        move |rows: &mut _| changes::grant(rows, &who, &named, &team, &package, permission);
-    app.access.change(change).await?;
-    Ok(json_answer(&Done { ok: true }))
+    let change = move |rows: &mut _, who: &_, named: &_, team: &_| {
+        changes::grant(rows, who, named, team, &package, permission)
+    };
+    asked.changed(app, change).await
 }
 
 async fn delete_package(
     app: &App,
     request: &HttpRequest,
     payload: Payload,
-    org: &str,
-    team: &str,
+    at: At<'_>,
 ) -> Result<HttpResponse, ApiError> {
     let fields = Fields::read(request, payload).await?;
-    let who = Who::of(app, request).await?;
-    let (named, team) = team_named(app, org, team)?;
+    let asked = Asked::of(app, request, at).await?;
     let package = package_of(&fields)?;
-    app.access.change(move |rows| changes::revoke(rows, &who, &named, &team, &package)).await?;
-    Ok(json_answer(&Done { ok: true }))
+    let change = move |rows: &mut _, who: &_, named: &_, team: &_| {
+        changes::revoke(rows, who, named, team, &package)
+    };
+    asked.changed(app, change).await
 }

@@ -381,7 +381,7 @@ async fn package_api(
             }
         }
         ["syncs", task] if reads => sync::get_status(&app, &request, &name, task).await,
-        ["syncs", task, "log"] if reads => sync::get_log(&app, &name, task).await,
+        ["syncs", task, "log"] if reads => sync::get_log(&app, &request, &name, task).await,
         ["syncs", task, "log", "stream"] if reads => {
             sync::stream_log(&app, &request, &name, task).await
         }

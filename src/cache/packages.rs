@@ -124,6 +124,10 @@ impl Packages {
     ) -> Result<Option<Arc<Package>>, ApiError> {
         let Some(package) = self.find(name).await? else { return Ok(None) };
         self.engine.note_read(name);
+        if wait && package.maintainers.is_some() {
+            // nobody upstream is asked, but another node may have published a moment ago
+            return self.find_current(name).await;
+        }
         let now_ms = now_ms();
         if now_ms.saturating_sub(package.checked_at_ms) < self.fresh_for_ms {
             return Ok(Some(package));

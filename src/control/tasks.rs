@@ -96,6 +96,8 @@ fn task_id(text: &str) -> Result<TaskId, ApiError> {
     TaskId::parse(text).map_err(|error| ApiError::Invalid(error.to_string()))
 }
 
-fn no_task(id: TaskId) -> ApiError {
+/// What is said of a task that is not there.
+#[must_use]
+pub fn no_task(id: TaskId) -> ApiError {
     ApiError::not_found(format!("task {id}"))
 }

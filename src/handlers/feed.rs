@@ -44,8 +44,12 @@ pub async fn get_names(app: Data<App>, request: HttpRequest) -> Result<HttpRespo
     let encoding = Encoding::from_headers(request.headers());
     let shown = Shown::to(&app, &request).await?;
     let page = app.engine.store().read(move |rows| {
-        let total = changes::count_names(rows, None)?;
-        let before = changes::count_names(rows, Some(&asked.start))?;
+        let kept_back = shown.as_ref().map(Shown::kept_back).unwrap_or_default();
+        let count = |rows: &mut AnyConnection, end: Option<&str>| {
+            let all = changes::count_names(rows, end)?;
+            Ok::<_, StoreError>(all - changes::count_of(rows, &kept_back, end)?)
+        };
+        let (total, before) = (count(rows, None)?, count(rows, Some(&asked.start))?);
         let names = names(rows, &asked, shown.as_ref())?;
         let offset = before.saturating_add(asked.skip).min(total);
         let page = NamesPage { total, offset, names: &names };

@@ -193,12 +193,18 @@ pub async fn redirect(
     Ok(answer.insert_header((header::LOCATION, target)).finish())
 }
 
-/// Whether upstream is to be asked once more for something our document does not list. Asked
+/// Whether it is worth looking once more for something our document does not list: upstream was
+/// asked again, or the tables are to be read again. Asked
 /// at most once per `sync.negative_for`, however many readers want it.
 ///
 /// # Errors
 /// None: an upstream that cannot be asked changes nothing.
 pub async fn look_again(app: &App, name: &PackageName, what: &str) -> bool {
+    if !app.engine.store().is_local() && not_asked(app, name).await.is_some() {
+        // another node may have published it a moment ago
+        app.packages.forget(name);
+        return true;
+    }
     if app.settings.on_miss != OnMiss::Fetch {
         return false;
     }

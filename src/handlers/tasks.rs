@@ -1,7 +1,7 @@
 //! Tasks of all packages: `GET /-/tasks`, `GET /-/tasks/:id`, cancelling and trying again.
 //!
-//! Our own API. What a task does is for everybody to see, as its log is; who asked for it is for
-//! those who are logged in. Changing one is for admins and for whoever asked for it.
+//! Our own API. What a task does is for everybody to see who may read its package, as its log is;
+//! who asked for it is for those who are logged in. Changing one is for admins and for whoever asked for it.
 
 use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
@@ -9,9 +9,10 @@ use actors::{EngineError, EngineHandle};
 use store::TaskId;
 use store::tasks::{self, TaskRow};
 
+use crate::access::gate::Shown;
 use crate::app::App;
 use crate::control::messages::{TaskAnswer, TasksQuery};
-use crate::control::tasks::known;
+use crate::control::tasks::{known, no_task};
 use crate::error::ApiError;
 use crate::extract::body::drain;
 use crate::extract::caller::{Caller, client};
@@ -27,6 +28,7 @@ pub async fn list_tasks(
     app: Data<App>,
     caller: Caller,
     query: Query<TasksQuery>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     if query.author.is_some() {
         caller.user()?;
@@ -40,20 +42,26 @@ pub async fn list_tasks(
     let counts = app.task_counts.try_get_with((), counting).await?;
     let is_full = i64::try_from(rows.len()).is_ok_and(|count| count >= limit);
     let next = rows.last().filter(|_| is_full).map(|row| row.id.to_string());
-    let tasks = rows.into_iter().map(|row| shown(row, &caller)).collect();
+    let readable = Shown::to(&app, &request).await?;
+    let may_know = |row: &TaskRow| readable.as_ref().is_none_or(|readable| readable.has(&row.name));
+    let tasks = rows.into_iter().filter(may_know).map(|row| shown(row, &caller)).collect();
     Ok(json_answer(&TaskList { tasks, next, counts }))
 }
 
 /// One task; while it waits with its place in the queue.
 ///
 /// # Errors
-/// 404 when there is none.
+/// 404 when there is none, or its package is one that the caller may not know of.
 pub async fn get_task(
     app: Data<App>,
     caller: Caller,
     id: Path<String>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let (row, place) = known(&app, &id).await?;
+    if Shown::to(&app, &request).await?.is_some_and(|readable| !readable.has(&row.name)) {
+        return Err(no_task(row.id));
+    }
     Ok(json_answer(&TaskAnswer { place, ..shown(row, &caller) }))
 }
 

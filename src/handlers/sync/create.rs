@@ -9,6 +9,7 @@ use store::tasks::{NewTask, PRIORITY_FORCED, PRIORITY_PEOPLE, TaskOptions, TaskR
 use store::{AnyConnection, Keeping, StoreError, TaskId, packages, registries};
 
 use super::wish::Wish;
+use crate::access::gate;
 use crate::app::{App, SyncMode};
 use crate::error::ApiError;
 use crate::extract::body::{drain, read};
@@ -72,6 +73,7 @@ async fn admit(app: &App, request: &HttpRequest, name: &PackageName) -> Result<C
     if let Ok(user) = caller.user() {
         user.may_change(name, "sync")?;
     }
+    gate::of_name(app, request, name).await?;
     if !caller.is_admin() {
         app.sync_limit.check(client(app, request), caller.name())?;
     }

@@ -20,8 +20,13 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 ///
 /// # Errors
 /// 404 when there is no such task, or its log is gone.
-pub async fn get_log(app: &App, name: &PackageName, task: &str) -> Result<HttpResponse, ApiError> {
-    let (row, place) = find(app, name, task).await?;
+pub async fn get_log(
+    app: &App,
+    request: &HttpRequest,
+    name: &PackageName,
+    task: &str,
+) -> Result<HttpResponse, ApiError> {
+    let (row, place) = find(app, request, name, task).await?;
     let text = log_text(app, &row, place).await?.ok_or_else(|| {
         ApiError::not_found(format!("Package \"{name}\" sync task \"{task}\" log"))
     })?;
@@ -64,7 +69,7 @@ pub async fn get_log_legacy(
     name: &PackageName,
     task: &str,
 ) -> Result<HttpResponse, ApiError> {
-    let (row, _) = find(app, name, task).await?;
+    let (row, _) = find(app, request, name, task).await?;
     let log_url = format!("{}{}", app.base_of(request)?.url, log_path(name, row.id));
     let done = !matches!(row.state, TaskState::Waiting | TaskState::Processing);
     let status = Status::of(&row, &log_url);

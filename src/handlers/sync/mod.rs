@@ -15,10 +15,12 @@ pub use self::log::{get_log, get_log_legacy, log_text};
 pub use self::status::get_status;
 pub use self::stream::{stream_log, stream_row};
 
+use actix_web::HttpRequest;
 use npm::PackageName;
 use store::TaskId;
 use store::tasks::{self, TaskRow};
 
+use crate::access::gate::Shown;
 use crate::app::App;
 use crate::error::ApiError;
 
@@ -28,14 +30,19 @@ fn log_path(name: &PackageName, id: TaskId) -> String {
 }
 
 /// The task of a route and, while it waits, its place in the queue; as in the reference, any
-/// package's route shows it.
+/// package's route shows it. One of a package that the reader may not know of is not there.
 async fn find(
     app: &App,
+    request: &HttpRequest,
     name: &PackageName,
     task: &str,
 ) -> Result<(TaskRow, Option<i64>), ApiError> {
     let missing = || ApiError::not_found(format!("Package \"{name}\" sync task \"{task}\""));
     let id = TaskId::parse(task).map_err(|_| missing())?;
     let found = app.engine.store().read(move |rows| tasks::find_placed(rows, id)).await?;
-    found.ok_or_else(missing)
+    let (row, place) = found.ok_or_else(missing)?;
+    match Shown::to(app, request).await? {
+        Some(shown) if !shown.has(&row.name) => Err(missing()),
+        _ => Ok((row, place)),
+    }
 }

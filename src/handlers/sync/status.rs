@@ -19,7 +19,7 @@ pub async fn get_status(
     name: &PackageName,
     task: &str,
 ) -> Result<HttpResponse, ApiError> {
-    let (row, _) = find(app, name, task).await?;
+    let (row, _) = find(app, request, name, task).await?;
     let base = app.base_of(request)?;
     let log_url = format!("{}{}", base.url, log_path(name, row.id));
     Ok(json_answer(&Status::of(&row, &log_url)))

@@ -43,7 +43,7 @@ pub async fn stream_log(
     name: &PackageName,
     task: &str,
 ) -> Result<HttpResponse, ApiError> {
-    let (row, _) = find(app, name, task).await?;
+    let (row, _) = find(app, request, name, task).await?;
     stream_row(app, request, &row)
 }
 

@@ -14,6 +14,7 @@ use diesel::dsl::{not, sql};
 use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
+use npm::PackageName;
 
 use crate::dialect::{RowsStatement, Value};
 use crate::schema::{changes, local_seq};
@@ -126,6 +127,27 @@ pub fn count_names(connection: &mut AnyConnection, end: Option<&str>) -> Result<
         ),
     };
     Ok(all - gone)
+}
+
+/// How many of these names are not gone, all of them or those before `end`.
+///
+/// # Errors
+/// Those of the database.
+pub fn count_of(
+    connection: &mut AnyConnection,
+    names: &[PackageName],
+    end: Option<&str>,
+) -> Result<i64, StoreError> {
+    let mut count = 0;
+    for some in names.chunks(500) {
+        let some: Vec<&str> = some.iter().map(PackageName::as_str).collect();
+        let some = some.into_iter().filter(|name| end.is_none_or(|end| *name < end));
+        let rows = changes::table
+            .filter(changes::name.eq_any(some.collect::<Vec<_>>()))
+            .filter(not(changes::deleted));
+        count += rows.count().get_result::<i64>(connection)?;
+    }
+    Ok(count)
 }
 
 /// The newest seq; 0 before the first change.

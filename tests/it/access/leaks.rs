@@ -54,6 +54,67 @@ async fn a_closed_package_is_in_nothing_that_a_stranger_is_told() {
 }
 
 #[tokio::test]
+async fn tasks_of_a_package_that_became_closed_are_told_to_its_readers_alone() {
+    let garden = Garden::start().await;
+    garden.growers().await;
+    let list = garden.get("/-/tasks", "").await.expect(200).json();
+    let tasks = list["tasks"].as_array().expect("tasks");
+    assert_eq!(tasks.len(), 3, "{list}");
+    let of_seeds = tasks.iter().find(|task| task["name"] == SEEDS).expect("its task");
+    let id = of_seeds["id"].as_str().expect("an id").to_owned();
+    let one = |base: &str| format!("{base}/{id}");
+    let routes = [
+        one("/-/tasks"),
+        one("/-/package/@garden%2fseeds/syncs"),
+        one("/-/package/lamp/syncs"),
+        one("/-/package/lamp/syncs") + "/log",
+        one("/-/package/@garden%2fseeds/syncs") + "/log",
+        one("/-/package/lamp/syncs") + "/log/stream",
+        one("/lamp/sync/log"),
+    ];
+    for route in &routes {
+        garden.get(route, "").await.expect(200);
+    }
+    garden.grant(SEEDS).await;
+    for token in ["", &*garden.cy] {
+        for list in ["/-/tasks", "/-/tasks?name=@garden%2fseeds", "/-/tasks?limit=3"] {
+            let told = garden.get(list, token).await.expect(200).text();
+            assert!(!told.contains("seeds"), "{list} tells: {told}");
+        }
+        for route in &routes {
+            let refused = garden.get(route, token).await.expect(404);
+            let of_name = route.contains("seeds");
+            assert!(of_name || !refused.text().contains("seeds"), "{route}: {}", refused.text());
+        }
+        let put = garden.send("PUT", "/-/package/@garden%2fseeds/syncs", token, &json!({})).await;
+        put.expect(if token.is_empty() { 401 } else { 403 });
+    }
+    for route in &routes {
+        garden.get(route, &garden.bob).await.expect(200);
+    }
+    let told = garden.get("/-/tasks", &garden.bob).await.expect(200).text();
+    assert!(told.contains(SEEDS), "{told}");
+    garden.mirror.finish().await;
+}
+
+#[tokio::test]
+async fn nothing_that_is_kept_from_a_reader_is_counted_for_him() {
+    let garden = Garden::start().await;
+    garden.growers().await;
+    garden.grant(SEEDS).await;
+    for (token, total, behind_seeds) in [("", 2, 0), (&*garden.cy, 2, 0), (&*garden.bob, 3, 1)] {
+        let page = garden.get("/_all_docs?limit=1", token).await.expect(200).json();
+        assert_eq!((&page["total_rows"], &page["offset"]), (&json!(total), &json!(0)));
+        let target = "/_all_docs?startkey=%22%40garden%2Fsoil%22";
+        let page = garden.get(target, token).await.expect(200).json();
+        assert_eq!((&page["total_rows"], &page["offset"]), (&json!(total), &json!(behind_seeds)));
+    }
+    let page = garden.get("/_all_docs?startkey=%22z%22", "").await.expect(200).json();
+    assert_eq!((&page["total_rows"], &page["offset"]), (&json!(2), &json!(2)));
+    garden.mirror.finish().await;
+}
+
+#[tokio::test]
 async fn a_page_of_names_is_full_although_some_are_not_shown() {
     let garden = Garden::start().await;
     garden.growers().await;

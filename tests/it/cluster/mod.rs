@@ -4,6 +4,8 @@
 //!
 //! Left out without `TEST_DATABASE_URL`.
 
+mod publishing;
+
 use std::path::Path;
 
 use store::tasks::{TaskFilter, TaskRow, list, renew};
@@ -45,7 +47,8 @@ impl Shared {
     }
 
     fn node(&self, folder: &Path, bucket: &FakeBucket, upstream: &FakeUpstream) -> Serving {
-        Self::with_bucket(self.program(folder), bucket).serve(&upstream.url())
+        let program = self.program(folder).env("ESPEJO_PUBLISH__SCOPES", "@garden");
+        Self::with_bucket(program, bucket).serve(&upstream.url())
     }
 
     pub fn with_bucket(program: Espejo, bucket: &FakeBucket) -> Espejo {

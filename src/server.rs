@@ -177,6 +177,9 @@ impl Serving {
             self.app.accounts.write_uses().await;
             self.app.accounts.write_refusals().await;
             self.app.downloads.write().await;
+            if let Some(search) = &self.app.search {
+                search.closed().await;
+            }
             engine.shutdown(until.saturating_duration_since(Instant::now())).await;
         };
         tokio::select! {

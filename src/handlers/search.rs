@@ -1,7 +1,7 @@
 //! `/-/v1/search`: what is here, found by its words (wire contract, 6.8).
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use actix_web::http::Method;
 use actix_web::web::{Data, Payload};
@@ -40,7 +40,10 @@ pub async fn get_search(app: Data<App>, request: HttpRequest) -> Result<HttpResp
     let asked = SearchQuery::parse(request.query_string())?;
     let shown = Shown::to(&app, &request).await?;
     let kept_back = shown.as_ref().map(Shown::kept_back).unwrap_or_default();
-    let page = run(search.index()?, asked, kept_back).await?;
+    let began = Instant::now();
+    let page = run(search.index()?, asked, kept_back).await;
+    search.numbers.answered(began.elapsed());
+    let page = page?;
     let mut objects = Vec::with_capacity(page.hits.len());
     let names = page.hits.iter().map(|hit| hit.name.clone()).collect();
     let mut now = states::of_names(&app.engine, names).await?;

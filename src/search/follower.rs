@@ -8,7 +8,6 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -49,27 +48,13 @@ impl Search {
         let mut wait = *WAITS.start();
         while !*stopping.borrow() {
             let began = Instant::now();
-            let search = Arc::clone(&self);
-            let mut run = tokio::spawn(search.run(engine.clone()));
-            let ended = tokio::select! {
-                ended = &mut run => Some(ended),
-                () = stop(&mut stopping) => None,
-            };
-            let Some(ended) = ended else {
-                run.abort();
-                // it was told to
-                let _ = run.await;
-                break;
-            };
-            self.index.store(None);
-            let error = match ended {
-                Ok(Err(error)) => error,
-                Err(ended) => SearchError::from(ended),
-            };
+            let Err(error) = self.open_and_run(&engine, &mut stopping).await else { break };
             if error.is_damage() {
                 tracing::warn!(%error, "the search index is made anew");
+                self.index.store(None);
                 self.discard().await;
             } else {
+                // meanwhile what was committed before is searched
                 tracing::warn!(%error, wait_ms = wait.as_millis(), "search is opened again");
             }
             wait = if began.elapsed() > GOOD_RUN { *WAITS.start() } else { wait };
@@ -77,6 +62,34 @@ impl Search {
             wait = (wait * 2).min(*WAITS.end());
         }
         self.index.store(None);
+        self.ended.send_replace(true);
+    }
+
+    /// One run; it ends with the server or an error, and nobody writes then.
+    async fn open_and_run(
+        self: &Arc<Self>,
+        engine: &EngineHandle,
+        stopping: &mut watch::Receiver<bool>,
+    ) -> Result<(), SearchError> {
+        let folder = self.settings.folder.clone();
+        let opening = tokio::task::spawn_blocking(move || SearchIndex::open(&folder));
+        let index = Arc::new(opening.await??);
+        let mut run = tokio::spawn(Arc::clone(self).run(engine.clone(), Arc::clone(&index)));
+        let ended = tokio::select! {
+            ended = &mut run => Some(ended),
+            () = stop(stopping) => None,
+        };
+        run.abort();
+        if ended.is_none() {
+            // it was told to
+            let _ = run.await;
+        }
+        tokio::task::spawn_blocking(move || index.close()).await?;
+        match ended {
+            None => Ok(()),
+            Some(Ok(Err(error))) => Err(error),
+            Some(Err(ended)) => Err(ended.into()),
+        }
     }
 
     /// Files of no use give room to new ones.
@@ -88,32 +101,40 @@ impl Search {
         }
     }
 
-    async fn run(self: Arc<Self>, engine: EngineHandle) -> Result<Infallible, SearchError> {
-        // from here on nothing is missed
-        let events = engine.events();
-        let mut run = Run::open(&engine, &self.settings.folder, events).await?;
+    async fn run(
+        self: Arc<Self>,
+        engine: EngineHandle,
+        index: Arc<SearchIndex>,
+    ) -> Result<Infallible, SearchError> {
+        let mut run = Run::start(&engine, index).await?;
         self.index.store(Some(Arc::clone(&run.index)));
         run.look_at_withheld().await?;
+        let mut counting = false;
         loop {
             let began = Instant::now();
             let waiting = self.take();
             let has_orders = waiting.iter().any(|one| one.done.is_some());
+            let before = run.dirty;
             let more = run.round(waiting).await?;
-            let is_due = !more || run.dirty >= COMMIT_AFTER;
-            if has_orders || run.passed >= COMMIT_AFTER || (run.dirty > 0 && is_due) {
+            self.numbers.is_behind(if more { run.behind().await? } else { 0 });
+            // counts of downloads alone make no commit due, only many of them
+            let is_due = !more && (!counting || run.dirty > before);
+            let is_much = run.dirty.max(run.passed) >= COMMIT_AFTER;
+            if has_orders || is_much || (run.dirty > 0 && is_due) {
                 run.commit().await?;
                 sleep(self.settings.every).await;
             }
-            if more {
-                sleep(began.elapsed().min(LOOK_EVERY)).await;
-                run.hear_all();
-                continue;
+            if !more {
+                counting = run.look_at_the_clock().await?;
             }
-            run.look_at_the_clock().await?;
-            tokio::select! {
-                () = run.hear() => {}
-                () = self.nudge.notified() => {}
-                () = sleep(LOOK_EVERY) => {}
+            if more || counting {
+                sleep(began.elapsed().min(LOOK_EVERY)).await;
+            } else {
+                tokio::select! {
+                    () = run.hear() => {}
+                    () = self.nudge.notified() => {}
+                    () = sleep(LOOK_EVERY) => {}
+                }
             }
             run.hear_all();
         }
@@ -148,17 +169,14 @@ struct Run<'e> {
     /// no commit of its own: a kill makes them be read again.
     passed: usize,
     done: Vec<oneshot::Sender<()>>,
+    /// The day whose downloads are being looked at, and the name behind which that goes on.
+    counted: (i64, String),
 }
 
 impl<'e> Run<'e> {
-    async fn open(
-        engine: &'e EngineHandle,
-        folder: &Path,
-        events: Receiver<EngineEvent>,
-    ) -> Result<Self, SearchError> {
-        let folder = folder.to_owned();
-        let opening = tokio::task::spawn_blocking(move || SearchIndex::open(&folder));
-        let index = Arc::new(opening.await??);
+    async fn start(engine: &'e EngineHandle, index: Arc<SearchIndex>) -> Result<Self, SearchError> {
+        // from here on nothing is missed
+        let events = engine.events();
         let database = database_id(engine).await?;
         let last_seq = engine.store().read(changes::last_seq).await?;
         let payload = index.payload()?;
@@ -178,7 +196,14 @@ impl<'e> Run<'e> {
             dirty: 0,
             passed: 0,
             done: Vec::new(),
+            counted: (0, String::new()),
         })
+    }
+
+    /// How far the place is behind our change log.
+    async fn behind(&self) -> Result<i64, SearchError> {
+        let last_seq = self.engine.store().read(changes::last_seq).await?;
+        Ok(last_seq.saturating_sub(self.place.seq).max(0))
     }
 
     /// Writes what differs of some names; answers whether more wait.
@@ -221,7 +246,7 @@ impl<'e> Run<'e> {
             let (state, known) = (found.remove(&name), known.get(&name));
             match state.filter(|_| order != Order::Forget) {
                 None if known.is_none() && order == Order::Look => {}
-                None => self.remove(&name),
+                None => self.remove(&name)?,
                 Some(state) if order == Order::Look && is_current(&state, known) => {}
                 Some(state) => self.put(&name, state).await?,
             }
@@ -229,9 +254,10 @@ impl<'e> Run<'e> {
         Ok(())
     }
 
-    fn remove(&mut self, name: &PackageName) {
-        self.index.remove(name);
+    fn remove(&mut self, name: &PackageName) -> Result<(), SearchError> {
+        self.index.remove(name)?;
         self.dirty += 1;
+        Ok(())
     }
 
     async fn put(&mut self, name: &PackageName, state: State) -> Result<(), SearchError> {
@@ -251,7 +277,7 @@ impl<'e> Run<'e> {
             // damaged: it is fetched again when it is read, and that is a change
             Err(error) => {
                 tracing::warn!(package.name = %name, %error, "a package is not found by search");
-                self.remove(name);
+                self.remove(name)?;
             }
         }
         Ok(())
@@ -286,29 +312,32 @@ impl<'e> Run<'e> {
         Ok(())
     }
 
-    /// What time alone changes: versions that become old enough, and a new day of downloads.
-    async fn look_at_the_clock(&mut self) -> Result<(), SearchError> {
+    /// What time alone changes: versions that become old enough, and a new day of downloads, of
+    /// which one page is looked at so that changes do not wait; answers whether there are more.
+    async fn look_at_the_clock(&mut self) -> Result<bool, SearchError> {
         let now_ms = self.engine.policy().clock.now_ms();
         let index = Arc::clone(&self.index);
         let over = tokio::task::spawn_blocking(move || index.withheld(Some(now_ms))).await??;
         self.again.extend(over);
         let yesterday = today(self.engine) - 1;
         if self.place.counted_day > yesterday {
-            return Ok(());
+            return Ok(false);
         }
-        let mut after = String::new();
-        loop {
-            let behind = after.clone();
-            let page =
-                move |rows: &mut _| downloads::names_of_day(rows, yesterday, &behind, ROWS_AT_ONCE);
-            let page = self.engine.store().read(page).await?;
-            let Some(last) = page.last() else { break };
-            after = last.as_str().to_owned();
-            self.write(page.into_iter().map(|name| (name, Order::Look)).collect()).await?;
+        if self.counted.0 != yesterday {
+            self.counted = (yesterday, String::new());
         }
-        self.place.counted_day = yesterday + 1;
-        self.dirty += 1;
-        Ok(())
+        let behind = self.counted.1.clone();
+        let page =
+            move |rows: &mut _| downloads::names_of_day(rows, yesterday, &behind, ROWS_AT_ONCE);
+        let page = self.engine.store().read(page).await?;
+        let Some(last) = page.last() else {
+            self.place.counted_day = yesterday + 1;
+            self.dirty += 1;
+            return Ok(false);
+        };
+        last.as_str().clone_into(&mut self.counted.1);
+        self.write(page.into_iter().map(|name| (name, Order::Look)).collect()).await?;
+        Ok(true)
     }
 
     /// Waits for something that may matter.

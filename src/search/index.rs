@@ -71,7 +71,8 @@ pub struct SearchIndex {
     index: Index,
     fields: Fields,
     reader: IndexReader,
-    writer: Mutex<IndexWriter>,
+    /// None once closed: it is searched on, and another one may write into the folder.
+    writer: Mutex<Option<IndexWriter>>,
 }
 
 impl SearchIndex {
@@ -102,7 +103,7 @@ impl SearchIndex {
             .reload_policy(ReloadPolicy::Manual)
             .doc_store_cache_num_blocks(CARD_BLOCKS)
             .try_into()?;
-        Ok(Self { index, fields, reader, writer: Mutex::new(writer) })
+        Ok(Self { index, fields, reader, writer: Mutex::new(Some(writer)) })
     }
 
     /// Its fields.
@@ -119,17 +120,28 @@ impl SearchIndex {
         Ok(self.index.load_metas()?.payload)
     }
 
+    /// Ends writing, behind a commit that is under way; what was committed can be searched on.
+    pub fn close(&self) {
+        drop(self.writer.lock().take());
+    }
+
     /// Takes a package out; so does [`SearchIndex::put`] before it puts.
-    pub fn remove(&self, name: &PackageName) {
-        self.writer.lock().delete_term(self.key(name));
+    ///
+    /// # Errors
+    /// When it is closed.
+    pub fn remove(&self, name: &PackageName) -> Result<(), SearchError> {
+        let writer = self.writer.lock();
+        writer.as_ref().ok_or(SearchError::Closed)?.delete_term(self.key(name));
+        Ok(())
     }
 
     /// Puts an entry in the place of the one before.
     ///
     /// # Errors
-    /// When the writing thread is gone.
+    /// When it is closed, or the writing thread is gone.
     pub fn put(&self, name: &PackageName, entry: TantivyDocument) -> Result<(), SearchError> {
         let writer = self.writer.lock();
+        let writer = writer.as_ref().ok_or(SearchError::Closed)?;
         writer.delete_term(self.key(name));
         writer.add_document(entry)?;
         Ok(())
@@ -138,10 +150,10 @@ impl SearchIndex {
     /// Makes what was written durable together with the place, and visible.
     ///
     /// # Errors
-    /// When it cannot be written; what was written before stays.
+    /// When it is closed or cannot be written; what was written before stays.
     pub fn commit(&self, place: &Place) -> Result<(), SearchError> {
         let mut writer = self.writer.lock();
-        let mut prepared = writer.prepare_commit()?;
+        let mut prepared = writer.as_mut().ok_or(SearchError::Closed)?.prepare_commit()?;
         prepared.set_payload(&place.payload());
         prepared.commit()?;
         drop(writer);

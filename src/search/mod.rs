@@ -12,6 +12,7 @@
 mod document;
 mod follower;
 pub mod index;
+mod numbers;
 mod place;
 pub mod query;
 pub mod question;
@@ -26,12 +27,13 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use npm::PackageName;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 use self::index::SearchIndex;
 use crate::error::ApiError;
 
 pub use self::document::{CardError, card_of, entry_of};
+pub use self::numbers::Numbers;
 pub use self::place::Place;
 
 /// How the search works; there is none without this.
@@ -58,6 +60,9 @@ pub enum SearchError {
     /// The folder.
     #[error("the folder of the search index: {0}")]
     Folder(#[from] std::io::Error),
+    /// Nobody writes into it any more.
+    #[error("the search index is closed")]
+    Closed,
     /// Files whose checksum is wrong.
     #[error("{0} files of the search index are damaged")]
     Damaged(usize),
@@ -117,6 +122,9 @@ pub struct Search {
     index: ArcSwapOption<SearchIndex>,
     waiting: Mutex<Vec<Waiting>>,
     nudge: Notify,
+    /// What it has done, for whoever watches.
+    pub numbers: Numbers,
+    ended: watch::Sender<bool>,
 }
 
 impl Search {
@@ -128,19 +136,27 @@ impl Search {
             index: ArcSwapOption::empty(),
             waiting: Mutex::default(),
             nudge: Notify::new(),
+            numbers: Numbers::default(),
+            ended: watch::Sender::new(false),
         }
     }
 
     /// The index, while there is one.
     ///
     /// # Errors
-    /// 503 while it is being opened or made anew.
+    /// 503 until it is opened for the first time, and while a damaged one is made anew.
     pub fn index(&self) -> Result<Arc<SearchIndex>, ApiError> {
         self.index.load_full().ok_or_else(|| ApiError::Unavailable {
             reason: "the search index is being opened".to_owned(),
             retry_after: Duration::from_secs(2),
             hint: "try again in a moment",
         })
+    }
+
+    /// Waits until [`Search::keep`] has closed the index.
+    pub async fn closed(&self) {
+        // that it is gone without a word is the end, too
+        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
     }
 
     /// Looks at a name again soon. One too many is left out: it is looked at when it is found the

@@ -25,6 +25,17 @@ pub fn text(app: &App, engine: Option<&EngineStatus>) -> String {
     gauge(&recorder, "espejo_documents_cached_bytes", Vec::new(), app.bodies.kept_bytes() as f64);
     gauge(&recorder, "espejo_ready", Vec::new(), f64::from(u8::from(app.is_ready())));
     gauge(&recorder, "espejo_uptime_seconds", Vec::new(), app.started.elapsed().as_secs_f64());
+    if let Some(search) = &app.search {
+        let packages = search.index().ok().map(|index| index.len());
+        let ready = f64::from(u8::from(packages.is_some()));
+        gauge(&recorder, "espejo_search_ready", Vec::new(), ready);
+        gauge(&recorder, "espejo_search_packages", Vec::new(), packages.unwrap_or(0) as f64);
+        let behind = search.numbers.behind() as f64;
+        gauge(&recorder, "espejo_search_changes_behind", Vec::new(), behind);
+        counter(&recorder, "espejo_searches_total", search.numbers.questions());
+        let took = search.numbers.took().as_secs_f64();
+        gauge(&recorder, "espejo_search_seconds", Vec::new(), took);
+    }
     if let Some(status) = engine.and_then(|status| serde_json::to_value(status).ok()) {
         numbers(&recorder, "espejo_engine", &[], &status);
     }

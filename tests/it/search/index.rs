@@ -1,5 +1,9 @@
 //! The index follows what is committed and may be lost.
 
+use espejo::search::index::SearchIndex;
+use espejo::search::question::Question;
+use espejo::search::{Place, SearchError};
+
 use super::{answer, described, finds, searching};
 use crate::harness::{TestMirror, files};
 
@@ -93,4 +97,36 @@ async fn an_index_of_another_database_is_not_believed() {
     finds(&other, "light", &["torch"]).await;
     first.finish().await;
     other.finish().await;
+}
+
+#[tokio::test]
+async fn a_closed_index_is_searched_on_while_another_one_writes() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let place = Place::start("database", 1);
+    let first = SearchIndex::open(folder.path()).expect("an index");
+    first.commit(&place).expect("a commit");
+    assert!(SearchIndex::open(folder.path()).is_err(), "one writer at a time");
+    first.close();
+    let second = SearchIndex::open(folder.path()).expect("the same index");
+    let question = Question::parse("lamp").expect("a question");
+    for index in [&first, &second] {
+        assert_eq!(index.search(&question, 0, 20, &[]).expect("an answer").total, 0);
+    }
+    assert!(matches!(first.commit(&place), Err(SearchError::Closed)));
+    second.commit(&place).expect("a commit");
+}
+
+#[tokio::test]
+async fn metrics_tell_of_the_search() {
+    let mirror = searching(&[described("lamp", "a light", &[])]).await;
+    finds(&mirror, "light", &["lamp"]).await;
+    let told = mirror.get("/-/metrics").send().await.expect(200).text();
+    for line in
+        ["espejo_search_ready 1", "espejo_search_packages 1", "espejo_search_changes_behind 0"]
+    {
+        assert!(told.lines().any(|one| one == line), "{line} not in {told}");
+    }
+    let asked = told.lines().find_map(|line| line.strip_prefix("espejo_searches_total "));
+    assert!(asked.is_some_and(|count| count != "0"), "{told}");
+    mirror.finish().await;
 }

@@ -20,12 +20,10 @@ pub enum RefusedEndpoint {
     #[error("{0}")]
     Malformed(&'static str),
     /// It leads inside.
-    #[error("{host} is {address}, a {reach} address, and hooks.allow_private does not list it")]
+    #[error("{host} is a {reach} address, and hooks.allow_private does not list it")]
     Inside {
-        /// The host as the endpoint has it.
+        /// The host as the endpoint has it, and what it resolved to where that is something else.
         host: String,
-        /// What it resolved to.
-        address: IpAddr,
         /// What kind of address that is.
         reach: String,
     },
@@ -59,17 +57,21 @@ impl HookGuard {
             Some(Host::Ipv6(address)) => IpAddr::V6(address),
             _ => return Err(RefusedEndpoint::Malformed("it names no host")),
         };
-        self.allow(&literal.to_string(), literal)
+        self.allow(None, literal)
     }
 
-    fn allow(&self, host: &str, address: IpAddr) -> Result<(), RefusedEndpoint> {
+    fn allow(&self, name: Option<&str>, address: IpAddr) -> Result<(), RefusedEndpoint> {
         let reach = Reach::of(address);
         let canonical = address.to_canonical();
         let listed = |range: &IpNet| range.contains(&address) || range.contains(&canonical);
         if reach == Reach::Public || self.allowed.iter().any(listed) {
             return Ok(());
         }
-        Err(RefusedEndpoint::Inside { host: host.to_owned(), address, reach: reach.to_string() })
+        let host = match name {
+            Some(name) => format!("{name} is {address}, which"),
+            None => address.to_string(),
+        };
+        Err(RefusedEndpoint::Inside { host, reach: reach.to_string() })
     }
 }
 
@@ -77,7 +79,7 @@ impl Guard for HookGuard {
     async fn resolve(&self, name: String) -> Result<Vec<IpAddr>, BoxError> {
         let addresses = (self.lookup)(name.clone()).await?;
         for address in &addresses {
-            self.allow(&name, *address)?;
+            self.allow(Some(&name), *address)?;
         }
         Ok(addresses)
     }
@@ -134,8 +136,7 @@ mod tests {
         let guard = guard(&["192.168.0.0/16"]);
         assert_eq!(guard.resolve("outside.test".into()).await.unwrap().len(), 1);
         let error = guard.resolve("inside.test".into()).await.unwrap_err().to_string();
-        let expected =
-            "inside.test is 10.0.0.7, a private address, and hooks.allow_private does not list it";
+        let expected = "inside.test is 10.0.0.7, which is a private address, and hooks.allow_private does not list it";
         assert_eq!(error, expected);
         assert!(guard.resolve("mixed.test".into()).await.is_err());
     }

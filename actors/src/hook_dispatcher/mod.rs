@@ -9,6 +9,7 @@
 mod guard;
 mod handle;
 mod health;
+mod line;
 mod messages;
 mod payload;
 mod sender;
@@ -34,6 +35,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 
 pub use self::guard::RefusedEndpoint;
+use self::line::WorkerDeps;
 use self::messages::HookCounters;
 pub use self::messages::{
     DescribeHookDispatcher, DescribePayloads, HookDispatcherStatus, HookRested, HooksQueued,
@@ -42,7 +44,7 @@ pub use self::messages::{
 pub use self::payload::{Payload, PayloadSource};
 pub use self::sender::{DELIVERY_HEADER, Sender, Sent, check_endpoint};
 pub use self::settings::HookSettings;
-use self::sweep::{Worker, WorkerDeps};
+use self::sweep::Worker;
 pub use self::trial::try_alone;
 use crate::committer::{CommitError, Write};
 use crate::supervision::{RestartBackoff, guarded, panic_text};

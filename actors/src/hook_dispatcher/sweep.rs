@@ -6,29 +6,23 @@
 //! A receiver that fails altogether is left alone. Killed anywhere, what was not written down is
 //! delivered once more: receivers know it by its id.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use actix::Recipient;
 use futures_util::{StreamExt, stream};
-use npm::{HookEventKind, PackageName};
-use store::hooks::lease::{self, Fate, Rest, Settled, Skip, Tried, WaitingDelivery};
+use store::hooks::lease::{self, Fate, Rest, Settled, Tried, WaitingDelivery};
 use store::hooks::lines::{self, LinePage};
-use store::hooks::outbox::DeliveryId;
 use store::hooks::{HookHealth, HookRow};
-use store::{AnyConnection, Store, StoreError, users};
+use store::{AnyConnection, StoreError, users};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::health::{self, BREAKS_AT};
-use super::messages::HookCounters;
-use super::payload::{Payload, PayloadSource};
-use super::sender::{Sender, Sending};
-use super::settings::HookSettings;
+use super::line::{LineEnd, PageState, WorkerDeps, by_package, skip};
+use super::payload::Payload;
 use crate::clock::now_ms;
-use crate::committer::{CommitError, Write};
+use crate::committer::CommitError;
 use crate::task_queue::write_returning;
 
 /// Deliveries read at a time: all that a worker has in memory.
@@ -50,17 +44,6 @@ const SAME_DOCUMENT: Duration = Duration::from_secs(1);
 const SETTLE_TRIES: usize = 5;
 /// Wait between those.
 const SETTLE_AGAIN: Duration = Duration::from_millis(200);
-
-/// What workers share.
-pub(super) struct WorkerDeps {
-    pub(super) store: Store,
-    pub(super) write: Recipient<Write>,
-    pub(super) sender: Arc<Sender>,
-    pub(super) payloads: PayloadSource,
-    pub(super) settings: HookSettings,
-    pub(super) worker: String,
-    pub(super) counters: Arc<HookCounters>,
-}
 
 /// A worker on one hook.
 pub(super) struct Worker {
@@ -94,21 +77,6 @@ impl Pass {
         self.held += packages;
         self.due_ms = self.due_ms.into_iter().chain(due_ms).min();
     }
-}
-
-/// How a line of deliveries went.
-#[derive(Default)]
-struct LineEnd {
-    tried: Vec<Tried>,
-    /// What the receiver asked for.
-    retry_after: Option<Duration>,
-}
-
-/// What lines of a page know of each other.
-#[derive(Default)]
-struct PageState {
-    failures: AtomicI64,
-    stopped: AtomicBool,
 }
 
 impl Worker {
@@ -334,96 +302,5 @@ impl Worker {
                 written => return written,
             }
         }
-    }
-}
-
-/// Deliveries by package, in their order.
-fn by_package(rows: Vec<WaitingDelivery>) -> Vec<Vec<WaitingDelivery>> {
-    let mut lines: Vec<Vec<WaitingDelivery>> = Vec::new();
-    let mut places: HashMap<String, usize> = HashMap::new();
-    for row in rows {
-        let place = *places.entry(row.package.clone()).or_insert_with(|| {
-            lines.push(Vec::new());
-            lines.len() - 1
-        });
-        if let Some(line) = lines.get_mut(place) {
-            line.push(row);
-        }
-    }
-    lines
-}
-
-/// Deliveries of a user who is not told of anything any more.
-fn skip(lines: Vec<Vec<WaitingDelivery>>) -> Vec<LineEnd> {
-    let skipped = |row: WaitingDelivery| Tried {
-        seq: row.seq,
-        number: row.attempts,
-        attempt: None,
-        fate: Fate::Skipped(Skip::NoOwner),
-    };
-    let tried = lines.into_iter().flatten().map(skipped).collect();
-    vec![LineEnd { tried, ..LineEnd::default() }]
-}
-
-impl WorkerDeps {
-    fn pause_reason(&self) -> String {
-        let hours = self.settings.pause_after.as_secs() / 3600;
-        format!("every delivery failed for {hours} h")
-    }
-
-    async fn payload(&self, row: &WaitingDelivery, hook: &HookRow) -> Result<Payload, String> {
-        match PackageName::parse(&row.package) {
-            Ok(name) => (self.payloads)(name, hook.owner.clone()).await,
-            Err(_) => Ok(Payload::Nothing),
-        }
-    }
-
-    /// One try; says whether the next delivery of the package may follow.
-    async fn try_one(
-        &self,
-        hook: &HookRow,
-        row: &WaitingDelivery,
-        payload: &Payload,
-        page: &PageState,
-        end: &mut LineEnd,
-    ) -> bool {
-        let event = match (HookEventKind::from_text(&row.event), payload) {
-            (Some(event), Payload::Document(..) | Payload::Nothing) => event,
-            (event, _) => {
-                let why = if event.is_some() { Skip::NotReadable } else { Skip::Unknown };
-                let (seq, number) = (row.seq, row.attempts);
-                end.tried.push(Tried { seq, number, attempt: None, fate: Fate::Skipped(why) });
-                return true;
-            }
-        };
-        let sending = Sending {
-            hook,
-            event,
-            change_json: &row.change,
-            package: &row.package,
-            at_ms: row.at_ms,
-            delivery: DeliveryId { seq: row.seq, at_ms: row.at_ms }.to_string(),
-            payload,
-        };
-        let sent = self.sender.send(sending).await;
-        let number = row.attempts + 1;
-        let failed = number - row.base_attempts;
-        let fate = if sent.delivered {
-            page.failures.store(0, Ordering::Relaxed);
-            Fate::Delivered
-        } else if failed >= i64::from(self.settings.attempts) {
-            Fate::Parked
-        } else {
-            let chance = health::chance(row.seq, number);
-            let wait = health::wait_ms(&self.settings, failed, sent.retry_after, chance);
-            Fate::Later(now_ms().saturating_add(wait))
-        };
-        if !sent.delivered {
-            end.retry_after = end.retry_after.max(sent.retry_after);
-            let failures = page.failures.fetch_add(1, Ordering::Relaxed) + 1;
-            page.stopped.fetch_or(failures >= BREAKS_AT, Ordering::Relaxed);
-        }
-        end.tried.push(Tried { seq: row.seq, number, attempt: Some(sent.attempt), fate });
-        sent.delivered
     }
 }

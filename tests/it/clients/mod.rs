@@ -154,7 +154,9 @@ fn tools() -> Option<PathBuf> {
     Some(tools_folder()).filter(|folder| folder.is_dir())
 }
 
-/// Keeps all that a client reads and writes of its user in a folder, and what is there already.
+/// Keeps all that a client reads and writes of its user in a folder, and what is there already. Of
+/// this machine's environment it sees the paths alone: clients behave differently under `CI` or
+/// without `TERM`.
 fn with_home(command: &mut Command, home: &Path) {
     std::fs::create_dir_all(home).expect("a folder");
     for file in ["user-npmrc", "global-npmrc"] {
@@ -163,7 +165,14 @@ fn with_home(command: &mut Command, home: &Path) {
             std::fs::write(path, "").expect("a file");
         }
     }
+    command.env_clear();
+    for name in ["PATH", "TMPDIR"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
     command
+        .env("TERM", "xterm")
         .env("HOME", home)
         .env("npm_config_userconfig", home.join("user-npmrc"))
         .env("npm_config_globalconfig", home.join("global-npmrc"))

@@ -2,10 +2,17 @@
 
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+/// How long a command may say nothing before its test gives it up.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A started command whose words can be waited for and answered.
 pub struct Talk {
     child: Child,
+    stdout: Receiver<Vec<u8>>,
+    stderr: Receiver<Vec<u8>>,
     said: String,
     /// What ends an answer.
     enter: &'static str,
@@ -36,24 +43,25 @@ impl Talk {
     /// Talks through pipes.
     pub fn start(mut command: Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.spawn().expect("the command starts");
-        Self { child, said: String::new(), enter: "\n" }
+        let mut child = command.spawn().expect("the command starts");
+        let stdout = heard(child.stdout.take().expect("a pipe"));
+        let stderr = heard(child.stderr.take().expect("a pipe"));
+        Self { child, stdout, stderr, said: String::new(), enter: "\n" }
     }
 
     /// Talks through a terminal, for those who answer nobody without one; `None`, with a word
-    /// about it, where there is no `script` of util-linux to make one.
+    /// about it, where there is no `script` of util-linux that can make one.
     pub fn on_terminal(command: &Command) -> Option<Self> {
-        let known = Command::new("script").arg("--version").output();
-        if !known.is_ok_and(|output| output.stdout.starts_with(b"script from util-linux")) {
-            eprintln!("left out: there is no `script` of util-linux here");
+        if !has_terminals() {
+            eprintln!("left out: there is no `script` of util-linux here that makes a terminal");
             return None;
         }
         let words = std::iter::once(command.get_program()).chain(command.get_args());
         let quoted: Vec<_> = words
             .map(|word| format!("'{}'", word.to_str().expect("text").replace('\'', "'\\''")))
             .collect();
-        let mut script = Command::new("script");
-        script.args(["-q", "-e", "-f", "-c", &quoted.join(" "), "/dev/null"]);
+        let mut script = script(&quoted.join(" "));
+        script.env_clear();
         script.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         if let Some(folder) = command.get_current_dir() {
             script.current_dir(folder);
@@ -63,7 +71,6 @@ impl Talk {
 
     /// Reads on until `words` were said and, after them, `end`; what is in between.
     pub fn until(&mut self, words: &str, end: &str) -> String {
-        let stdout = self.child.stdout.as_mut().expect("a pipe");
         loop {
             let found = self.said.split_once(words).and_then(|(_, rest)| rest.split_once(end));
             if let Some((between, rest)) = found {
@@ -71,15 +78,10 @@ impl Talk {
                 self.said = rest;
                 return between;
             }
-            let mut bytes = [0; 256];
-            let count = stdout.read(&mut bytes).expect("a pipe");
-            if count == 0 {
-                let mut errors = String::new();
-                let stderr = self.child.stderr.as_mut().expect("a pipe");
-                let _ = stderr.read_to_string(&mut errors);
-                panic!("it ended without {words:?}: {}\n{errors}", self.said);
+            match self.stdout.recv_timeout(PATIENCE) {
+                Ok(bytes) => self.said.push_str(&String::from_utf8_lossy(&bytes)),
+                Err(error) => self.gives_up(&format!("{error}, and no {words:?}")),
             }
-            self.said.push_str(&String::from_utf8_lossy(&bytes[..count]));
         }
     }
 
@@ -97,16 +99,56 @@ impl Talk {
     pub fn end(mut self) -> Ended {
         // a terminal that hangs up ends what runs on it
         let kept = self.child.stdin.take().filter(|_| self.enter == "\r");
-        let (mut said, mut errors) = (Vec::new(), Vec::new());
-        let stdout = self.child.stdout.as_mut().expect("a pipe");
-        stdout.read_to_end(&mut said).expect("a pipe");
-        let stderr = self.child.stderr.as_mut().expect("a pipe");
-        stderr.read_to_end(&mut errors).expect("a pipe");
+        let mut said = Vec::new();
+        loop {
+            match self.stdout.recv_timeout(PATIENCE) {
+                Ok(bytes) => said.extend(bytes),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(error) => {
+                    self.said += &String::from_utf8_lossy(&said);
+                    self.gives_up(&format!("{error}, and no end"));
+                }
+            }
+        }
         drop(kept);
         Ended {
             well: self.child.wait().expect("a child").success(),
             said: self.said + &String::from_utf8_lossy(&said),
-            errors: String::from_utf8_lossy(&errors).into_owned(),
+            errors: String::from_utf8_lossy(&self.stderr.iter().flatten().collect::<Vec<_>>())
+                .into_owned(),
         }
     }
+
+    /// Ends the command and fails the test with all that was heard of it.
+    fn gives_up(&mut self, why: &str) -> ! {
+        let _ = self.child.kill();
+        let errors: Vec<u8> = self.stderr.iter().flatten().collect();
+        panic!("{why}: {}\n{}", self.said, String::from_utf8_lossy(&errors));
+    }
+}
+
+/// What comes out of a pipe, read by a thread of its own until the pipe ends.
+fn heard(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let mut bytes = [0; 4096];
+        while let Ok(count) = pipe.read(&mut bytes) {
+            if count == 0 || sender.send(bytes[..count].to_vec()).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+/// A command line on a terminal of its own.
+fn script(line: &str) -> Command {
+    let mut script = Command::new("script");
+    script.args(["-q", "-e", "-f", "-c", line, "/dev/null"]);
+    script
+}
+
+fn has_terminals() -> bool {
+    let tried = script("test -t 0 && test -t 1").stdin(Stdio::null()).output();
+    tried.is_ok_and(|output| output.status.success())
 }

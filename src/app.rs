@@ -22,6 +22,7 @@ use tokio::sync::{Semaphore, watch};
 use url::Url;
 
 use crate::access::Access;
+use crate::accounts::known::KnownTokens;
 use crate::accounts::{Accounts, passwords};
 use crate::base_url::{Base, BaseUrls};
 use crate::cache::bodies::Bodies;
@@ -291,12 +292,13 @@ impl App {
         let runtime = Handle::current();
         let generations = Arc::new(Generations::new());
         let access = Access::new(engine.clone(), runtime.clone());
-        let caches = (Arc::clone(&generations), access.clone());
+        let accounts = Accounts::new(&settings, engine.clone(), runtime.clone());
+        let caches = (Arc::clone(&generations), access.clone(), accounts.known.clone());
         runtime.spawn(follow_commits(engine.events(), caches));
         let pool = Arc::new(WorkPool::start(runtime.clone(), settings.workers)?);
         let verified = Verified::new(&engine, Arc::clone(&pool), runtime.clone());
         let app = Arc::new(Self {
-            accounts: Accounts::new(&settings, engine.clone(), runtime.clone()),
+            accounts,
             access,
             bases: BaseUrls::new(&settings, listen),
             packages: Packages::new(engine.clone(), Arc::clone(&generations), settings.fresh_for),
@@ -384,7 +386,7 @@ impl App {
 /// Tells the caches of every commit, until the engine is gone.
 async fn follow_commits(
     mut events: tokio::sync::broadcast::Receiver<EngineEvent>,
-    (generations, access): (Arc<Generations>, Access),
+    (generations, access, known): (Arc<Generations>, Access, KnownTokens),
 ) {
     loop {
         match events.recv().await {
@@ -396,9 +398,15 @@ async fn follow_commits(
             }
             Ok(EngineEvent::PolicyChanged) => generations.raise_all(),
             Ok(EngineEvent::AccessChanged) => access.forget(),
-            Ok(EngineEvent::OwnershipChanged) | Err(RecvError::Lagged(_)) => {
+            Ok(EngineEvent::AccountsChanged) => known.forget(),
+            Ok(EngineEvent::OwnershipChanged) => {
                 generations.raise_all();
                 access.forget();
+            }
+            Err(RecvError::Lagged(_)) => {
+                generations.raise_all();
+                access.forget();
+                known.forget();
             }
             Ok(_) => {}
             Err(RecvError::Closed) => return,

@@ -27,6 +27,7 @@ use crate::hook_dispatcher::{HookDeps, HookDispatcher, HookSettings, Sender, Sto
 use crate::janitor::{Janitor, JanitorSettings, LookAtDisk};
 use crate::log_writer::{FlushLogs, LogWriter, TaskLogs};
 use crate::metadata_writer::MetadataWriter;
+use crate::node_watch::NodeWatch;
 use crate::parking::Parking;
 use crate::policy::CurrentPolicy;
 use crate::recent_reads::RecentReads;
@@ -77,6 +78,7 @@ pub(crate) struct Addresses {
     pub(crate) queue: Addr<TaskQueue>,
     pub(crate) logs: Addr<LogWriter>,
     pub(crate) janitor: Addr<Janitor>,
+    pub(crate) node_watch: Addr<NodeWatch>,
     pub(crate) hooks: Addr<HookDispatcher>,
     pub(crate) hook_deps: HookDeps,
 }
@@ -278,12 +280,17 @@ fn start_actors(settings: &EngineSettings, common: &Common) -> Addresses {
     });
     let rules = rules(settings, common, &committer);
     let janitor = start_janitor(settings, common, &committer);
+    let node_watch = Supervisor::start({
+        let common = common.clone();
+        move |_| NodeWatch::new(common.store, common.registries, common.events, common.runtime)
+    });
     let hook_deps = hook_deps(settings, common, &committer);
     let hooks = Supervisor::start({
         let deps = hook_deps.clone();
         move |_| HookDispatcher::new(deps)
     });
-    let addresses = Addresses { rules, committer, queue, logs, janitor, hooks, hook_deps };
+    let addresses =
+        Addresses { rules, committer, queue, logs, janitor, node_watch, hooks, hook_deps };
     common.registries.run(
         addresses.committer.clone().recipient(),
         registry_starter(settings.clone(), common.clone(), &addresses),
@@ -457,8 +464,8 @@ fn start_janitor(
     };
     let (committer, common) = (committer.clone().recipient(), common.clone());
     let janitor = Supervisor::start(move |_| {
-        let Common { store, parking, registries, events, runtime, .. } = common;
-        Janitor::new(watched, parking, committer, registries, store, events, runtime)
+        let Common { parking, registries, events, .. } = common;
+        Janitor::new(watched, parking, committer, registries, events)
     });
     let _ = janitor.try_send(LookAtDisk);
     janitor

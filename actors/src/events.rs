@@ -76,6 +76,8 @@ pub enum EngineEvent {
     PolicyChanged,
     /// Who may read what changed.
     AccessChanged,
+    /// Tokens or users changed on some node, or may have without this one hearing of it.
+    AccountsChanged,
     /// Which registry names belong to changed: whatever was read before may be old.
     OwnershipChanged,
     /// Changes of these packages became durable, on this node or on another one.

@@ -13,6 +13,7 @@
 //! | [`audit`] | looks for what is missing: names, versions, silent takedowns |
 //! | [`hook_dispatcher`] | tells hooks of what happened |
 //! | [`janitor`] | free space, what is over |
+//! | [`node_watch`] | what other nodes of a cluster wrote |
 //! | [`fetch_through`] | misses: what a reader asks for and is not here |
 //! | [`upstream`] | HTTP to registries; no actors |
 //! | [`change_builder`] | what a document means for the rows of its package |
@@ -51,6 +52,7 @@ pub mod janitor;
 mod known;
 pub mod log_writer;
 pub mod metadata_writer;
+pub mod node_watch;
 mod parking;
 pub mod policy;
 pub mod publishing;

@@ -9,6 +9,7 @@ use crate::committer::CommitterStatus;
 use crate::hook_dispatcher::HookDispatcherStatus;
 use crate::janitor::JanitorStatus;
 use crate::log_writer::LogWriterStatus;
+use crate::node_watch::NodeWatchStatus;
 use crate::registry_sync::RegistrySyncStatus;
 use crate::task_queue::TaskQueueStatus;
 
@@ -33,6 +34,8 @@ pub struct EngineStatus {
     pub hooks: HookDispatcherStatus,
     /// The janitor.
     pub janitor: JanitorStatus,
+    /// Hearing from other nodes.
+    pub node_watch: NodeWatchStatus,
     /// Sentences for the operator so far: contradictions of upstream, wrong signatures.
     pub alarms: i64,
     /// Why fetching is parked, when it is.

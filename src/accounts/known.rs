@@ -1,9 +1,9 @@
 //! The tokens that were used a moment ago, so that a request costs no query.
 //!
-//! A token is believed for [`KNOWN_FOR`], and only while nothing was written about accounts on
-//! this node: whatever was read before counts as unknown. So a revoked token, a locked account, a
-//! right that was taken away end at once here and within [`KNOWN_FOR`] on every other node, with
-//! no message between them. Unknown tokens are not kept: whoever guesses fills nothing.
+//! A token is believed for [`KNOWN_FOR`], and only while nothing was written about accounts, on this
+//! node or on another that told of it: whatever was read before counts as unknown. So a revoked
+//! token, a locked account, a right that was taken away end at once, and within [`KNOWN_FOR`] where
+//! nothing was heard. Unknown tokens are not kept: whoever guesses fills nothing.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

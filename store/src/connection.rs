@@ -78,7 +78,8 @@ impl Opener {
         Ok(connection)
     }
 
-    fn establish(&self) -> Result<AnyConnection, StoreError> {
+    /// A connection for whatever is meant.
+    pub(crate) fn establish(&self) -> Result<AnyConnection, StoreError> {
         match self {
             Self::Sqlite { path } => Ok(AnyConnection::Sqlite(open_sqlite(path)?)),
             Self::Postgres { url, schema } => {

@@ -1,5 +1,6 @@
 //! How nodes of a cluster learn that an operator changed something: a number per kind of change in
-//! the `settings` table, raised in the transaction of the change and looked at every few seconds.
+//! the `settings` table, raised in the transaction of the change, told of ([`crate::notices`]) and
+//! looked at every few seconds.
 
 use diesel::prelude::*;
 

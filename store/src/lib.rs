@@ -51,6 +51,7 @@ pub mod maintainers;
 pub mod maintenance;
 mod migrations;
 pub mod missing_names;
+pub mod notices;
 pub mod orgs;
 pub mod ownership;
 pub mod packages;
@@ -107,6 +108,7 @@ pub use writer::StoreWriter;
 use crate::blobs::BlobStore;
 use crate::connection::{Opener, Reader, ReaderPool};
 use crate::hooks::watch::HookWatch;
+use crate::notices::Notices;
 
 /// Where everything is kept.
 #[derive(Clone, Debug)]
@@ -237,6 +239,14 @@ impl Store {
     pub fn writer_blocking(&self) -> Result<StoreWriter, StoreError> {
         let (blobs, hooks) = (Arc::clone(&self.0.blobs), Arc::clone(&self.0.hooks));
         StoreWriter::open(self.0.opener.clone(), blobs, hooks)
+    }
+
+    /// Opens a connection that hears what is written; `None` where the database is a file.
+    ///
+    /// # Errors
+    /// [`StoreError::Retry`] when the database cannot be reached.
+    pub fn notices_blocking(&self) -> Result<Option<Notices>, StoreError> {
+        Notices::open_blocking(&self.0.opener)
     }
 
     #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::changes_follower::DescribeFollower;
 use crate::committer::DescribeCommitter;
 use crate::janitor::{DescribeJanitor, TidyUp};
 use crate::log_writer::DescribeLogWriter;
+use crate::node_watch::DescribeNodeWatch;
 use crate::registry_sync::DescribeRegistrySync;
 use crate::status::EngineStatus;
 use crate::task_queue::DescribeTaskQueue;
@@ -49,6 +50,7 @@ impl EngineHandle {
             logs: ask(&addresses.logs, DescribeLogWriter).await?,
             hooks: self.describe_hooks().await?,
             janitor: ask(&addresses.janitor, DescribeJanitor).await?,
+            node_watch: ask(&addresses.node_watch, DescribeNodeWatch).await?,
             parked: self.shared.parts.parking.reason(),
         })
     }

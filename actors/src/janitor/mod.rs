@@ -3,12 +3,9 @@
 //! Owns nothing that must survive. Parks fetching when the data folder has less room than
 //! `storage.keep_free` or a write met a full disk, and lifts that as soon as there is room
 //! again. Deletes finished tasks and their logs, tokens and sign-ins that have ended, and old rows of
-//! the audit log (`tidy.rs`). Wakes the registry syncs up when fetching goes on. Looks for what
-//! operators changed on other nodes of a cluster (registries, scopes, paused feeds and blocks are in
-//! effect there some seconds later) and for what other nodes committed.
+//! the audit log (`tidy.rs`). Wakes the registry syncs up when fetching goes on.
 
 mod disk;
-mod other_nodes;
 mod tidy;
 
 use std::path::PathBuf;
@@ -19,19 +16,16 @@ use actix::{
     Supervised, WrapFuture,
 };
 use serde::{Deserialize, Serialize};
-use store::Store;
-use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 
 pub use self::disk::{free_bytes, in_words};
-use self::other_nodes::OtherNodes;
 use crate::committer::Write;
 use crate::events::EngineEvent;
 use crate::parking::Parking;
 use crate::registries::Registries;
 use crate::supervision::{RestartBackoff, guarded};
 
-/// How often free space is looked at, one system call, and what operators changed, one read.
+/// How often free space is looked at, one system call.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often what is over is deleted.
 const TIDY_EVERY: Duration = Duration::from_secs(3600);
@@ -54,9 +48,7 @@ pub struct Janitor {
     parking: Parking,
     committer: Recipient<Write>,
     registries: Registries,
-    others: OtherNodes,
     events: broadcast::Sender<EngineEvent>,
-    runtime: Handle,
     backoff: RestartBackoff,
 }
 
@@ -95,18 +87,14 @@ impl Janitor {
         parking: Parking,
         committer: Recipient<Write>,
         registries: Registries,
-        store: Store,
         events: broadcast::Sender<EngineEvent>,
-        runtime: Handle,
     ) -> Self {
         Self {
             settings,
             parking,
             committer,
             registries,
-            others: OtherNodes::new(store),
             events,
-            runtime,
             backoff: RestartBackoff::default(),
         }
     }
@@ -117,23 +105,6 @@ impl Janitor {
             Some(free) => self.park(free),
             None => self.resume(),
         }
-    }
-
-    /// Small reads; what follows from them is rare.
-    fn look_for_changes(&self) {
-        let (registries, others) = (self.registries.clone(), self.others.clone());
-        let events = self.events.clone();
-        self.runtime.spawn(async move {
-            match registries.look().await {
-                Ok(news) => news.into_iter().for_each(|news| drop(events.send(news))),
-                Err(error) => tracing::warn!(%error, "what operators changed was not read"),
-            }
-            match others.look().await {
-                Ok(Some(news)) => drop(events.send(news)),
-                Ok(None) => {}
-                Err(error) => tracing::warn!(%error, "what other nodes committed was not read"),
-            }
-        });
     }
 
     fn park(&self, free: u64) {
@@ -167,7 +138,6 @@ impl Actor for Janitor {
         ctx.run_interval(LOOK_EVERY, |this, ctx| {
             guarded(this, ctx, |this, _| {
                 this.look();
-                this.look_for_changes();
             });
         });
         ctx.run_later(TIDY_FIRST, |this, ctx| {

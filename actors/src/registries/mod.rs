@@ -154,8 +154,7 @@ impl Registries {
     /// As [`reload`](Self::reload).
     pub(crate) async fn look(&self) -> Result<Vec<EngineEvent>, ReloadError> {
         let mut news = Vec::new();
-        // somebody reads just now: the next look is soon enough
-        let Ok(mut seen) = self.0.seen.try_lock() else { return Ok(news) };
+        let mut seen = self.0.seen.lock().await;
         let now = self.0.store.read(epochs::read).await?;
         if seen.hooks != now.hooks {
             self.0.store.reread_hooks().await?;

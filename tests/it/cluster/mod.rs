@@ -4,22 +4,27 @@
 //!
 //! Left out without `TEST_DATABASE_URL`.
 
+mod heard;
 mod publishing;
 
 use std::path::Path;
 
+use espejo::admin_token::Token;
 use store::tasks::{TaskFilter, TaskRow, list, renew};
+use store::tokens::TokenLimits;
 use store::{
     AnyConnection, BlobSettings, DatabaseSettings, Store, StoreSettings, TaskId, TaskState, feeds,
+    tokens, users,
 };
 
 use crate::harness::{
-    CHANGES, Espejo, FakeBucket, FakeFeed, FakeUpstream, Package, Serving, database, until,
+    CHANGES, Espejo, FakeBucket, FakeFeed, FakeUpstream, Package, Serving, database, secrets, until,
 };
 
 /// A schema of its own, its address for a child process, and its rows.
 pub struct Shared {
     pub address: String,
+    pub database: DatabaseSettings,
     pub rows: Store,
 }
 
@@ -32,8 +37,9 @@ pub fn shared() -> Option<Shared> {
     };
     let mark = if url.contains('?') { '&' } else { '?' };
     let address = format!("{url}{mark}options=-c%20search_path%3D{schema}");
-    let settings = StoreSettings { database, blobs: BlobSettings::Memory };
-    Some(Shared { address, rows: Store::open_blocking(&settings).expect("a schema") })
+    let settings = StoreSettings { database: database.clone(), blobs: BlobSettings::Memory };
+    let rows = Store::open_blocking(&settings).expect("a schema");
+    Some(Shared { address, database, rows })
 }
 
 impl Shared {
@@ -58,6 +64,20 @@ impl Shared {
             .env("ESPEJO_STORAGE__BUCKET", "mirror")
             .env("ESPEJO_STORAGE__ACCESS_KEY", "key")
             .env("ESPEJO_STORAGE__SECRET_KEY", "secret")
+    }
+
+    /// A token of somebody, written by none of the nodes.
+    pub fn token(&self) -> Token {
+        let token = Token::generate().expect("random bytes");
+        secrets::keep(token.text());
+        let row = token.row("ada", TokenLimits::default());
+        let mut writer = self.rows.writer_blocking().expect("a writer");
+        let written = writer.write_blocking(|rows| {
+            users::ensure(rows, "ada", false)?;
+            tokens::create(rows, &row)
+        });
+        assert!(written.expect("a write"));
+        token
     }
 
     pub async fn read<T: Send + 'static>(

@@ -2,13 +2,9 @@
 
 use npm::Sha512Digest;
 use serde_json::{Value, json};
-use store::tokens::TokenLimits;
-use store::users;
 
 use super::{Shared, shared};
-use crate::harness::{
-    Answer, FakeBucket, FakeUpstream, Request, Serving, Version, secrets, sri, until,
-};
+use crate::harness::{Answer, FakeBucket, FakeUpstream, Request, Serving, Version, sri, until};
 use crate::publish::body_of;
 
 const NAME: &str = "@garden/ui";
@@ -25,16 +21,8 @@ fn nodes(shared: &Shared) -> Nodes {
     let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
     let [first, second] =
         [0, 1].map(|node: usize| shared.node(folders[node].path(), &bucket, &upstream));
-    let token = espejo::admin_token::Token::generate().expect("random bytes");
-    secrets::keep(token.text());
-    let row = token.row("ada", TokenLimits::default());
-    let mut writer = shared.rows.writer_blocking().expect("a writer");
-    let written = writer.write_blocking(|rows| {
-        users::ensure(rows, "ada", false)?;
-        store::tokens::create(rows, &row)
-    });
-    assert!(written.expect("a write"));
-    Nodes { first, second, token: token.text().to_owned(), _kept: (bucket, upstream, folders) }
+    let token = shared.token().text().to_owned();
+    Nodes { first, second, token, _kept: (bucket, upstream, folders) }
 }
 
 impl Nodes {

@@ -30,8 +30,7 @@ impl OtherNodes {
         if self.store.is_local() {
             return Ok(None);
         }
-        // the look before still reads: the next one is soon enough
-        let Ok(mut seen) = self.seen.try_lock() else { return Ok(None) };
+        let mut seen = self.seen.lock().await;
         let Some(from) = *seen else { return self.start_over(&mut seen).await };
         let later = move |rows: &mut _| changes::names_since(rows, from, NAMES_AT_ONCE);
         let later = self.store.read(later).await?;

@@ -1,0 +1,1 @@
+-- One process alone uses this file: it has nobody to tell.

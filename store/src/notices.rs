@@ -40,6 +40,16 @@ impl Notices {
         Ok(Some(Self { connection, schema }))
     }
 
+    /// The same connection, when its other end answers.
+    ///
+    /// # Errors
+    /// [`StoreError::Retry`] when it is gone.
+    pub fn tried_blocking(mut self) -> Result<Self, StoreError> {
+        let tried = self.connection.batch_execute("SELECT 1");
+        tried.map_err(|error| StoreError::Retry(error.to_string()))?;
+        Ok(self)
+    }
+
     /// What was told since the last call, without waiting: one system call.
     ///
     /// # Errors
@@ -62,6 +72,7 @@ impl Notices {
 
 #[cfg(test)]
 mod tests {
+    use diesel::sql_types::Integer;
     use npm::Sha512Digest;
 
     use super::*;
@@ -70,17 +81,18 @@ mod tests {
     use crate::users::{self, UserChange};
     use crate::{epochs, settings};
 
-    fn told(notices: &mut Notices) -> Vec<Notice> {
-        // a round trip on the same connection: what was committed before it has arrived
-        notices.connection.batch_execute("SELECT 1").unwrap();
-        notices.take().unwrap().into_iter().collect()
+    /// After a round trip on the same connection what was committed before it has arrived.
+    fn told(notices: Notices) -> (Notices, Vec<Notice>) {
+        let mut notices = notices.tried_blocking().unwrap();
+        let told = notices.take().unwrap().into_iter().collect();
+        (notices, told)
     }
 
     #[test]
     fn what_others_keep_in_memory_is_told_when_it_is_committed_and_nothing_else() {
         on_each_database(|test| {
             test.write(|rows| users::ensure(rows, "ada", false));
-            let Some(mut notices) = test.store.notices_blocking().unwrap() else { return };
+            let Some(notices) = test.store.notices_blocking().unwrap() else { return };
             let key = Sha512Digest::of(b"token");
             test.write(move |rows| {
                 let (user, mark) = ("ada".to_owned(), "npm_ab...cd".to_owned());
@@ -88,18 +100,47 @@ mod tests {
             });
             test.write(move |rows| tokens::touch(rows, &[(key, i64::MAX)]));
             test.write(|rows| settings::set(rows, "other", "value"));
-            assert_eq!(told(&mut notices), [], "nobody keeps these");
+            let (notices, heard) = told(notices);
+            assert_eq!(heard, [], "nobody keeps these");
             test.write(move |rows| tokens::delete(rows, &key));
-            assert_eq!(told(&mut notices), [Notice::Accounts]);
+            let (notices, heard) = told(notices);
+            assert_eq!(heard, [Notice::Accounts]);
             test.write(|rows| {
                 let locked = UserChange { disabled: Some(true), ..UserChange::default() };
                 users::change(rows, "ada", &locked)
             });
-            assert_eq!(told(&mut notices), [Notice::Accounts]);
+            let (notices, heard) = told(notices);
+            assert_eq!(heard, [Notice::Accounts]);
             test.write(|rows| epochs::raise(rows, epochs::Kind::Access));
-            assert_eq!(told(&mut notices), [Notice::Changes]);
+            let (notices, heard) = told(notices);
+            assert_eq!(heard, [Notice::Changes]);
             test.commit(test.change("lamp", None, "a lamp")).unwrap();
-            assert_eq!(told(&mut notices), [Notice::Changes]);
+            let (_, heard) = told(notices);
+            assert_eq!(heard, [Notice::Changes]);
+        });
+    }
+
+    #[test]
+    fn a_connection_that_was_ended_says_so() {
+        on_each_database(|test| {
+            let end = |notices: &mut Notices| {
+                let id = diesel::select(diesel::dsl::sql::<Integer>("pg_backend_pid()"));
+                let id = id.get_result::<i32>(&mut notices.connection).unwrap();
+                test.write(|rows| {
+                    Ok(rows.batch_execute(&format!("SELECT pg_terminate_backend({id})"))?)
+                });
+            };
+            let Some(mut notices) = test.store.notices_blocking().unwrap() else { return };
+            end(&mut notices);
+            assert!(matches!(notices.tried_blocking(), Err(StoreError::Retry(_))));
+            let mut notices = test.store.notices_blocking().unwrap().unwrap();
+            end(&mut notices);
+            let lost = std::iter::repeat_with(|| {
+                test.read(epochs::read); // gives the server a moment
+                notices.take().err()
+            });
+            let lost = lost.take(10_000).find_map(|error| error);
+            assert!(matches!(lost, Some(StoreError::Retry(_))), "{lost:?}");
         });
     }
 }

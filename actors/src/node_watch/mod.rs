@@ -30,6 +30,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often what was told is taken, one system call: the longest that a revoked token lives on
 /// another node.
 const HEAR_EVERY: Duration = Duration::from_millis(50);
+/// How often the connection is tried: one whose other end vanished without a word looks quiet.
+const TRY_EVERY: Duration = Duration::from_secs(30);
 /// How soon a connection that was lost is opened again.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 
@@ -84,9 +86,14 @@ impl NodeWatch {
         }
     }
 
+    /// Tries the connection there is, or opens one. A try that hangs does not keep the next from
+    /// opening another.
     fn listen(&mut self, ctx: &mut Context<Self>) {
-        let store = self.store.clone();
-        let opening = self.runtime.spawn_blocking(move || store.notices_blocking());
+        let (store, notices) = (self.store.clone(), self.notices.take());
+        let opening = self.runtime.spawn_blocking(move || match notices {
+            Some(notices) => notices.tried_blocking().map(Some),
+            None => store.notices_blocking(),
+        });
         let opened = opening.into_actor(self).map(|opened, this, ctx| {
             guarded(this, ctx, |this, ctx| match opened {
                 Ok(Ok(notices)) => this.listens(notices, ctx),
@@ -178,6 +185,9 @@ impl Actor for NodeWatch {
             return;
         }
         self.listen(ctx);
+        ctx.run_interval(TRY_EVERY, |this, ctx| {
+            guarded(this, ctx, Self::listen);
+        });
         ctx.run_interval(HEAR_EVERY, |this, ctx| {
             guarded(this, ctx, Self::hear);
         });

@@ -68,6 +68,7 @@ mod supervision;
 pub mod task_queue;
 pub mod upstream;
 mod upstream_slot;
+mod words;
 
 pub use engine::{DEFAULT_REGISTRY, Engine};
 pub use events::{EngineEvent, SyncSummary};

@@ -17,9 +17,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use actors::EngineHandle;
 use parking_lot::RwLock;
 use store::gates::{self, Gates};
-use store::{AnyConnection, StoreError, WriteFn};
+use store::{AnyConnection, StoreError};
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::Mutex;
 
 use crate::error::ApiError;
 
@@ -129,26 +129,19 @@ impl Access {
         work: impl FnOnce(&mut AnyConnection) -> Result<T, NotChanged> + Send + 'static,
         forget: bool,
     ) -> Result<T, ApiError> {
-        let (answer, answered) = oneshot::channel();
-        let write: WriteFn = Box::new(move |rows| {
-            let done = match work(rows) {
-                Ok(done) => Ok(done),
-                Err(NotChanged::Refused(refused)) => Err(refused),
-                Err(NotChanged::Store(error)) => return Err(error),
-            };
-            // the caller may have gone; what was asked for is done all the same
-            let _ = answer.send(done);
-            Ok(())
-        });
+        let write = move |rows: &mut AnyConnection| match work(rows) {
+            Ok(done) => Ok(Ok(done)),
+            Err(NotChanged::Refused(refused)) => Ok(Err(refused)),
+            Err(NotChanged::Store(error)) => Err(error),
+        };
         let this = self.clone();
         let writing = self.0.runtime.spawn(async move {
-            let written = this.0.engine.write(write).await;
+            let written = this.0.engine.write_returning(write).await;
             if forget {
                 this.forget();
             }
             written
         });
-        writing.await.map_err(|error| ApiError::Internal(format!("a change: {error}")))??;
-        answered.await.map_err(|_| ApiError::Internal("a change without an end".to_owned()))?
+        writing.await.map_err(|error| ApiError::Internal(format!("a change: {error}")))??
     }
 }

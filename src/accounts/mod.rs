@@ -2,7 +2,7 @@
 //!
 //! Tables are the truth. What is kept in memory is [`known`], the tokens that were used a moment
 //! ago; every write that goes through [`Accounts::write`] makes this node forget them before its
-//! caller has an answer, and other nodes read a token again after [`known::KNOWN_FOR`].
+//! caller has an answer, and other nodes a moment later.
 
 pub mod changes;
 pub mod known;
@@ -20,7 +20,6 @@ use store::audit::By;
 use store::tokens::{self, TokenLimits, TokenRow};
 use store::{AnyConnection, StoreError, WriteFn};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 
 use self::known::KnownTokens;
 use self::passwords::Passwords;
@@ -80,20 +79,13 @@ impl Accounts {
         &self,
         work: impl FnOnce(&mut AnyConnection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let (answer, answered) = oneshot::channel();
-        let write: WriteFn = Box::new(move |rows| {
-            // the caller may have gone; what was asked for is done all the same
-            let _ = answer.send(work(rows)?);
-            Ok(())
-        });
         let (engine, known) = (self.engine.clone(), self.known.clone());
         let writing = self.runtime.spawn(async move {
-            let written = engine.write(write).await;
+            let written = engine.write_returning(work).await;
             known.forget();
             written
         });
-        writing.await.map_err(|error| ApiError::Internal(format!("a write: {error}")))??;
-        answered.await.map_err(|_| ApiError::Internal("a write without an answer".to_owned()))
+        Ok(writing.await.map_err(|error| ApiError::Internal(format!("a write: {error}")))??)
     }
 
     /// Makes a token of a user; `None` when one of this name is there.

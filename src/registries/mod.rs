@@ -8,12 +8,12 @@ mod apply;
 mod rules;
 mod shown;
 
+use actors::EngineHandle;
 use actors::registries::ReloadError;
 use serde::{Deserialize, Serialize};
 use store::audit::By;
 use store::registries::RegistryRow;
 use store::scopes::ScopeRow;
-use tokio::sync::oneshot;
 
 pub use self::apply::{apply, resolve};
 pub use self::rules::{KINDS, Rules};
@@ -134,7 +134,8 @@ pub enum Done {
     Gone,
 }
 
-/// Makes a change in a running server; it is in effect when this answers.
+/// Makes a change in a running server; it is in effect when this answers, and also when whoever
+/// asked has gone.
 ///
 /// # Errors
 /// The refusal, or what the engine says.
@@ -142,23 +143,30 @@ pub async fn run(app: &App, by: By, change: Change) -> Result<Result<Done, Refus
     if let Err(refused) = change.check(&app.settings.registries) {
         return Ok(Err(refused));
     }
-    let (answer, answered) = oneshot::channel();
     let rules = app.settings.registries.clone();
-    app.engine
-        .write(Box::new(move |rows| {
-            // the caller may have gone; the change is made all the same
-            let _ = answer.send(apply(rows, &rules, &by, &change)?);
+    let engine = app.engine.clone();
+    let running = app.runtime.spawn(async move {
+        let written = engine.write_returning(move |rows| apply(rows, &rules, &by, &change)).await?;
+        in_effect(&engine).await?;
+        Ok(written)
+    });
+    running.await.map_err(|error| ApiError::Internal(format!("a change: {error}")))?
+}
+
+/// Makes what runs agree with what was written.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub async fn in_effect(engine: &EngineHandle) -> Result<(), ApiError> {
+    match engine.registries().reload().await {
+        Ok(()) => Ok(()),
+        // another row than the one that was written, which was checked
+        Err(error @ ReloadError::Refused { .. }) => {
+            tracing::error!(%error, "a registry");
             Ok(())
-        }))
-        .await?;
-    let done = answered.await.map_err(|_| ApiError::Internal("a change without an end".into()))?;
-    match app.engine.registries().reload().await {
-        Ok(()) => {}
-        // another row than this one, which was checked
-        Err(error @ ReloadError::Refused { .. }) => tracing::error!(%error, "a registry"),
-        Err(ReloadError::Store(error)) => return Err(error.into()),
+        }
+        Err(ReloadError::Store(error)) => Err(error.into()),
     }
-    Ok(done)
 }
 
 impl From<Refused> for ApiError {

@@ -10,8 +10,8 @@ use url::Url;
 use super::AuditDeps;
 use super::messages::NamesStatus;
 use crate::clock::now_ms;
-use crate::committer::CommitError;
-use crate::task_queue::{MakeTasks, write_returning};
+use crate::committer::{CommitError, write_returning};
+use crate::task_queue::MakeTasks;
 use crate::upstream::list_address;
 
 /// The end of a step.

@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use super::machine::{Ask, Event};
 use super::place::Place;
 use super::settings::FollowSettings;
-use crate::committer::{CommitError, Write};
+use crate::committer::{CommitError, Write, write_returning};
 use crate::registries::Registries;
-use crate::task_queue::{RecheckPackages, TakeFeedPage, write_returning};
+use crate::task_queue::{RecheckPackages, TakeFeedPage};
 use crate::upstream::{FeedAddress, FeedChoice, Upstream, UpstreamError};
 use crate::upstream_slot::UpstreamSlot;
 

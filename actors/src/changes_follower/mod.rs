@@ -39,8 +39,9 @@ pub use self::messages::{DescribeFollower, FollowerStatus, StopFollowing};
 use self::place::Place;
 pub use self::settings::{FeedStart, FollowSettings};
 use crate::clock::now_ms;
+use crate::committer::write_returning;
 use crate::supervision::{RestartBackoff, guarded};
-use crate::task_queue::{WakeUp, write_returning};
+use crate::task_queue::WakeUp;
 
 /// Follows one feed; see the module.
 pub struct ChangesFollower {

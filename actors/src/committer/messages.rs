@@ -1,9 +1,10 @@
 //! Messages of the committer.
 
-use actix::Message;
+use actix::{Message, Recipient};
 use npm::Sha512Digest;
 use serde::Serialize;
-use store::{Committed, PackageChange, StoreError, WriteFn};
+use store::{AnyConnection, Committed, PackageChange, StoreError, WriteFn};
+use tokio::sync::oneshot;
 
 /// Makes one package change durable; answers when the transaction holding it is.
 ///
@@ -101,5 +102,25 @@ impl From<StoreError> for CommitError {
             StoreError::DiskFull(text) => Self::DiskFull(text),
             other => Self::Store { retryable: other.is_retryable(), message: other.to_string() },
         }
+    }
+}
+
+/// Runs a write in the committer's next transaction and brings back what it answered.
+///
+/// # Errors
+/// Those of the write itself; [`CommitError::Restarted`] when its fate is unknown.
+pub fn write_returning<T: Send + 'static>(
+    committer: Recipient<Write>,
+    write: impl FnOnce(&mut AnyConnection) -> Result<T, StoreError> + Send + 'static,
+) -> impl Future<Output = Result<T, CommitError>> + Send + 'static {
+    let (value, answered) = oneshot::channel();
+    let write = Box::new(move |connection: &mut AnyConnection| {
+        let outcome = write(connection)?;
+        let _ = value.send(outcome);
+        Ok(())
+    });
+    async move {
+        committer.send(Write { write }).await.map_err(|_| CommitError::Restarted)??;
+        answered.await.map_err(|_| CommitError::Restarted)
     }
 }

@@ -19,7 +19,9 @@ use npm::PackageName;
 use store::{BatchOutcome, CommitBatch, Committed, PackageChange, WriteFn};
 use tokio::sync::{broadcast, oneshot};
 
-pub use self::messages::{Commit, CommitError, CommitterStatus, DescribeCommitter, Drain, Write};
+pub use self::messages::{
+    Commit, CommitError, CommitterStatus, DescribeCommitter, Drain, Write, write_returning,
+};
 use crate::events::EngineEvent;
 use crate::metadata_writer::{FailedBatch, Idle, WriteBatch};
 use crate::supervision::{RestartBackoff, guarded};

@@ -13,7 +13,7 @@ use npm::PackageName;
 use store::facts::{Facts, ManifestFacts, VersionFactsRow};
 
 use self::pattern::covers;
-use crate::janitor::in_words;
+use crate::words::in_words;
 
 /// What an operator denies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

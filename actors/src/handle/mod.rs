@@ -8,10 +8,10 @@ mod withholding;
 
 use std::sync::Arc;
 
-use store::{Committed, PackageChange, Store, StoreError, WriteFn};
+use store::{AnyConnection, Committed, PackageChange, Store, StoreError, WriteFn};
 use tokio::sync::broadcast;
 
-use crate::committer::{Commit, CommitError, Write};
+use crate::committer::{Commit, CommitError, Write, write_returning};
 use crate::engine::{Addresses, Parts};
 use crate::events::EngineEvent;
 use crate::fetch_through::{FetchThrough, FetchThroughDeps};
@@ -126,6 +126,18 @@ impl EngineHandle {
     pub async fn write(&self, write: WriteFn) -> Result<(), EngineError> {
         let sent = self.addresses().committer.send(Write { write }).await;
         Ok(sent.map_err(|_| EngineError::Busy)??)
+    }
+
+    /// The same for a write that answers something. It is made also when the caller goes away.
+    ///
+    /// # Errors
+    /// Those of the write.
+    pub async fn write_returning<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&mut AnyConnection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let committer = self.addresses().committer.clone().recipient();
+        Ok(write_returning(committer, write).await?)
     }
 
     /// Makes one package change durable.

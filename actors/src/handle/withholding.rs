@@ -6,7 +6,6 @@ use npm::PackageName;
 use store::audit::By;
 use store::blocks::{self, BlockRow};
 use store::{AnyConnection, StoreError, releases};
-use tokio::sync::oneshot;
 
 use super::{EngineError, EngineHandle};
 use crate::deny::DenyRules;
@@ -82,14 +81,13 @@ impl EngineHandle {
         name: &PackageName,
         change: impl FnOnce(&mut AnyConnection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, EngineError> {
-        let (answer, answered) = oneshot::channel();
-        self.write(Box::new(move |rows| {
-            let _ = answer.send(change(rows)?);
-            Ok(())
-        }))
-        .await?;
-        self.shared.parts.tell(EngineEvent::BlocksChanged { name: name.clone() });
-        answered.await.map_err(|_| EngineError::Busy)
+        let (this, name) = (self.clone(), name.clone());
+        let changing = self.runtime().spawn(async move {
+            let changed = this.write_returning(change).await;
+            this.shared.parts.tell(EngineEvent::BlocksChanged { name });
+            changed
+        });
+        changing.await.map_err(|_| EngineError::Busy)?
     }
 
     /// What the operator decided, with the rules about readers as they are now.

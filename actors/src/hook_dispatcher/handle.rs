@@ -5,7 +5,6 @@ use store::audit::By;
 use store::hooks::history::{HookTotals, redeliver, totals};
 use store::hooks::outbox::DeliveryId;
 use store::hooks::{self, HookRow, HookSecret, Made, NewHook};
-use store::{AnyConnection, StoreError};
 
 use super::{
     DescribeHookDispatcher, DescribePayloads, HookDispatcherStatus, HooksQueued, PayloadSource,
@@ -13,7 +12,6 @@ use super::{
 };
 use crate::handle::{EngineError, EngineHandle};
 use crate::hook_news;
-use crate::task_queue::write_returning;
 
 impl EngineHandle {
     /// Begins to deliver, with documents from `source`.
@@ -38,7 +36,7 @@ impl EngineHandle {
     /// # Errors
     /// When it could not be written or read again.
     pub async fn create_hook(&self, new: NewHook, limit: i64, by: By) -> Result<Made, EngineError> {
-        let made = self.write_hooks(move |rows| hooks::create(rows, &new, limit, &by)).await?;
+        let made = self.write_returning(move |rows| hooks::create(rows, &new, limit, &by)).await?;
         self.store().reread_hooks().await?;
         Ok(made)
     }
@@ -56,8 +54,8 @@ impl EngineHandle {
         by: By,
     ) -> Result<Option<HookRow>, EngineError> {
         let (id, endpoint) = (id.to_owned(), endpoint.to_owned());
-        let changed =
-            self.write_hooks(move |rows| hooks::change(rows, &id, &endpoint, secret.as_ref(), &by));
+        let changed = self
+            .write_returning(move |rows| hooks::change(rows, &id, &endpoint, secret.as_ref(), &by));
         let changed = changed.await?;
         self.look_for_deliveries();
         Ok(changed)
@@ -74,7 +72,7 @@ impl EngineHandle {
         by: By,
     ) -> Result<Option<HookRow>, EngineError> {
         let (id, reason) = (id.to_owned(), reason.to_owned());
-        self.write_hooks(move |rows| hooks::pause(rows, &id, &reason, &by)).await
+        self.write_returning(move |rows| hooks::pause(rows, &id, &reason, &by)).await
     }
 
     /// Ends a hook; answers what it was.
@@ -83,7 +81,7 @@ impl EngineHandle {
     /// When it could not be written or read again.
     pub async fn remove_hook(&self, id: &str, by: By) -> Result<Option<HookRow>, EngineError> {
         let id = id.to_owned();
-        let gone = self.write_hooks(move |rows| hooks::remove(rows, &id, &by)).await?;
+        let gone = self.write_returning(move |rows| hooks::remove(rows, &id, &by)).await?;
         self.store().reread_hooks().await?;
         Ok(gone)
     }
@@ -104,7 +102,7 @@ impl EngineHandle {
     /// # Errors
     /// When it could not be written.
     pub async fn redeliver(&self, id: DeliveryId) -> Result<bool, EngineError> {
-        let found = self.write_hooks(move |rows| redeliver(rows, id)).await?;
+        let found = self.write_returning(move |rows| redeliver(rows, id)).await?;
         self.look_for_deliveries();
         Ok(found)
     }
@@ -135,12 +133,5 @@ impl EngineHandle {
 
     fn look_for_deliveries(&self) {
         let _ = self.addresses().hooks.try_send(HooksQueued);
-    }
-
-    async fn write_hooks<T: Send + 'static>(
-        &self,
-        write: impl FnOnce(&mut AnyConnection) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, EngineError> {
-        Ok(write_returning(self.hook_deps().write.clone(), write).await?)
     }
 }

@@ -46,9 +46,9 @@ pub use self::sender::{DELIVERY_HEADER, Sender, Sent, check_endpoint};
 pub use self::settings::HookSettings;
 use self::sweep::Worker;
 pub use self::trial::try_alone;
-use crate::committer::{CommitError, Write};
+use crate::committer::{CommitError, Write, write_returning};
 use crate::supervision::{RestartBackoff, guarded, panic_text};
-use crate::task_queue::{LEASE_MS, write_returning};
+use crate::task_queue::LEASE_MS;
 
 /// How often is looked for what other nodes queued and for what is due again.
 const POLL_EVERY: Duration = Duration::from_secs(1);

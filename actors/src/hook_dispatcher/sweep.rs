@@ -22,8 +22,7 @@ use super::health::{self, BREAKS_AT};
 use super::line::{LineEnd, PageState, WorkerDeps, by_package, skip};
 use super::payload::Payload;
 use crate::clock::now_ms;
-use crate::committer::CommitError;
-use crate::task_queue::write_returning;
+use crate::committer::{CommitError, write_returning};
 
 /// Deliveries read at a time: all that a worker has in memory.
 const PAGE: i64 = 256;

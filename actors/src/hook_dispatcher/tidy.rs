@@ -8,8 +8,7 @@ use store::hooks::{paused, tidy};
 use super::health::millis;
 use super::settings::HookSettings;
 use crate::clock::now_ms;
-use crate::committer::{CommitError, Write};
-use crate::task_queue::write_returning;
+use crate::committer::{CommitError, Write, write_returning};
 
 /// How many ended deliveries are kept: about 60 MB with their answers.
 const KEEP: i64 = 100_000;

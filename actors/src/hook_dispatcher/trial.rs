@@ -11,8 +11,7 @@ use super::payload::{Payload, PayloadSource};
 use super::sender::{Sender, Sending, Sent};
 use super::settings::HookSettings;
 use crate::clock::now_ms;
-use crate::committer::CommitError;
-use crate::task_queue::write_returning;
+use crate::committer::{CommitError, write_returning};
 
 /// Tries a hook at once and writes down how it went; answers with the id of the delivery.
 pub(super) async fn test_hook(

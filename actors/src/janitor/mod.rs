@@ -18,12 +18,13 @@ use actix::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
-pub use self::disk::{free_bytes, in_words};
+pub use self::disk::free_bytes;
 use crate::committer::Write;
 use crate::events::EngineEvent;
 use crate::parking::Parking;
 use crate::registries::Registries;
 use crate::supervision::{RestartBackoff, guarded};
+use crate::words::in_words;
 
 /// How often free space is looked at, one system call.
 const LOOK_EVERY: Duration = Duration::from_secs(2);

@@ -8,8 +8,7 @@ use actix::Recipient;
 use store::{AnyConnection, StoreError, audit, downloads, sign_ins, tasks, tokens};
 
 use crate::clock::now_ms;
-use crate::committer::{CommitError, Write};
-use crate::task_queue::write_returning;
+use crate::committer::{CommitError, Write, write_returning};
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 /// How long finished tasks and their logs are kept.

@@ -18,9 +18,8 @@ use serde::{Deserialize, Serialize};
 use store::{Store, StoreError, TaskId, tasks};
 
 pub use self::task_log::{LogWatch, TaskLog, TaskLogs, Unstored, format_line};
-use crate::committer::{CommitError, Write};
+use crate::committer::{CommitError, Write, write_returning};
 use crate::supervision::{RestartBackoff, guarded};
-use crate::task_queue::write_returning;
 
 /// How often lines of running tasks are stored while somebody follows a log.
 const TICK: Duration = Duration::from_millis(250);

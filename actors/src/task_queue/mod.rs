@@ -18,7 +18,6 @@ use actix::{
 use futures_util::future::join_all;
 use npm::PackageName;
 use store::{AnyConnection, StoreError, TaskId, tasks};
-use tokio::sync::oneshot;
 
 pub use self::feed::{RecheckPackages, TakeFeedPage};
 pub use self::make::{MakeFn, MakeTasks};
@@ -27,7 +26,7 @@ pub use self::messages::{
     RegisterPuller, ReleaseUnstarted, RenewLeases, RetryTask, RunSoon, SettleTask, TaskQueueStatus,
     WakeUp,
 };
-use crate::committer::{CommitError, Write};
+use crate::committer::{CommitError, Write, write_returning};
 use crate::log_writer::{TaskLogs, format_line};
 use crate::supervision::{RestartBackoff, guarded};
 
@@ -105,26 +104,6 @@ impl TaskQueue {
         write: impl FnOnce(&mut AnyConnection) -> Result<T, StoreError> + Send + 'static,
     ) -> impl Future<Output = Result<T, CommitError>> + 'static {
         write_returning(self.committer.clone(), write)
-    }
-}
-
-/// Runs a write in the committer's next transaction and brings back what it answered.
-///
-/// # Errors
-/// Those of the write itself; [`CommitError::Restarted`] when its fate is unknown.
-pub fn write_returning<T: Send + 'static>(
-    committer: Recipient<Write>,
-    write: impl FnOnce(&mut AnyConnection) -> Result<T, StoreError> + Send + 'static,
-) -> impl Future<Output = Result<T, CommitError>> + Send + 'static {
-    let (value, answered) = oneshot::channel();
-    let write = Box::new(move |connection: &mut AnyConnection| {
-        let outcome = write(connection)?;
-        let _ = value.send(outcome);
-        Ok(())
-    });
-    async move {
-        committer.send(Write { write }).await.map_err(|_| CommitError::Restarted)??;
-        answered.await.map_err(|_| CommitError::Restarted)
     }
 }
 

@@ -23,18 +23,6 @@ const CHANGES: &str = "_changes";
 /// Chose the present service of npm's feed while the old one still ran; ignored since.
 const OPT_IN: &str = "npm-replication-opt-in";
 
-/// What an operator says of an upstream's feed (`upstream.feed`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum FeedChoice {
-    /// Not followed.
-    #[default]
-    Off,
-    /// The upstream's own `/` and `/_changes`, if it has them.
-    Auto,
-    /// This address, with or without `_changes` at its end.
-    At(Url),
-}
-
 /// Where a feed is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedAddress {

@@ -21,13 +21,15 @@ use url::Url;
 use super::address::{self, AddressGuard, Forbidden, shown};
 use super::breaker::{Breaker, Pass};
 use super::budget::RequestBudget;
-use super::changes::FeedChoice;
 use super::lane::{LargeLane, in_place};
 use super::limiter::Limiter;
 use super::resolver::{GuardedResolver, Lookup, system_lookup};
 use super::status::{Good, Recent};
 use super::via::{self, LOOP_HEADER, names_instance};
-use super::{Kind, UpstreamError, UpstreamSettings, UpstreamStatus, Urgency, redirect, retry, tls};
+use super::{
+    FeedChoice, Kind, UpstreamError, UpstreamSettings, UpstreamStatus, Urgency, redirect, retry,
+    tls,
+};
 
 /// Idle connections kept per host; more than the tarballs fetched at once.
 const IDLE_CONNECTIONS: usize = 64;

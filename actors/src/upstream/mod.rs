@@ -48,7 +48,7 @@ use url::Url;
 
 pub use breaker::{BreakerSettings, BreakerState};
 pub use budget::{BudgetStatus, ByRank, Month, NowFn, RequestBudget, Reservation, ReserveFn};
-pub use changes::{FeedAddress, FeedChoice};
+pub use changes::FeedAddress;
 pub use client::Probe;
 pub(crate) use decode::inflate_stored as inflate;
 pub use error::UpstreamError;
@@ -57,7 +57,9 @@ pub use names::list_address;
 pub use packument::{FetchedDocument, PackumentAnswer};
 pub(crate) use retry::parse_retry_after;
 pub use retry::{RetryPolicy, Schedule};
-pub use settings::{MAX_DOCUMENT_BYTES, MAX_TARBALL_BYTES, MinimumPace, UpstreamSettings};
+pub use settings::{
+    FeedChoice, MAX_DOCUMENT_BYTES, MAX_TARBALL_BYTES, MinimumPace, UpstreamSettings,
+};
 pub use status::{AnswerCounts, UpstreamStatus};
 pub use tarball::{Buffered, TarballBody};
 pub use via::{LOOP_HEADER, behind, is_circle};

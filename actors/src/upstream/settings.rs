@@ -6,7 +6,6 @@ use std::time::Duration;
 use url::Url;
 
 use super::breaker::BreakerSettings;
-use super::changes::FeedChoice;
 use super::retry::RetryPolicy;
 
 /// The largest document npm itself accepts (bytes, decoded).
@@ -14,6 +13,18 @@ pub const MAX_DOCUMENT_BYTES: u64 = 100_000_000;
 
 /// The largest tarball fetched unless the operator says otherwise (bytes).
 pub const MAX_TARBALL_BYTES: u64 = 1 << 30;
+
+/// What an operator says of an upstream's feed (`upstream.feed`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum FeedChoice {
+    /// Not followed.
+    #[default]
+    Off,
+    /// The upstream's own `/` and `/_changes`, if it has them.
+    Auto,
+    /// This address, with or without `_changes` at its end.
+    At(Url),
+}
 
 /// One upstream registry: where it is, how fast it may be asked, when to give up.
 #[derive(Clone)]

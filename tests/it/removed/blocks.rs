@@ -1,5 +1,8 @@
 //! Blocks by people: refused with 451, whatever would serve the bytes.
 
+use std::time::Duration;
+
+use actors::EngineEvent;
 use npm::PackageName;
 use serde_json::json;
 use store::audit::By;
@@ -49,6 +52,27 @@ async fn a_blocked_package_is_refused_whole_and_at_once() {
     assert!(mirror.engine().unblock(&name(), WHOLE_PACKAGE, by()).await.expect("an answer"));
     super::becomes(&mirror, "/lamp", 200).await;
     super::becomes(&mirror, &lamp().tarball_path("1.0.0"), 200).await;
+    mirror.finish().await;
+}
+
+/// Whoever broke his request off has blocked all the same, and caches learn of it at once.
+#[tokio::test]
+async fn a_block_is_told_also_when_its_caller_has_gone() {
+    let mirror = TestMirror::with(&[lamp()]).await;
+    mirror.sync(&["lamp"]).await;
+    let (engine, lamp) = (mirror.engine(), name());
+    let mut events = engine.events();
+    tokio::select! {
+        biased;
+        _ = engine.block(&lamp, WHOLE_PACKAGE, "a miner", by()) => panic!("without a wait"),
+        () = std::future::ready(()) => {}
+    }
+    let told = async {
+        while !matches!(events.recv().await.expect("an event"), EngineEvent::BlocksChanged { .. }) {
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), told).await.expect("a word about the block");
+    super::becomes(&mirror, "/lamp", 451).await;
     mirror.finish().await;
 }
 

@@ -27,8 +27,8 @@ use crate::supervision::{RestartBackoff, guarded};
 
 /// How often the tables are looked at, two small reads, whatever was heard.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// How often what was told is taken, one system call: the longest that a revoked token lives on
-/// another node.
+/// How often what was told is taken, one system call: that long a revoked token may live on another
+/// node, beside the way there.
 const HEAR_EVERY: Duration = Duration::from_millis(50);
 /// How often the connection is tried: one whose other end vanished without a word looks quiet.
 const TRY_EVERY: Duration = Duration::from_secs(30);

@@ -53,7 +53,8 @@ pub struct CreateArguments {
     /// Whose it is
     pub user: String,
     /// It may only read
-    #[arg(long)]
+    // npm's word for it is understood too
+    #[arg(long, alias = "read-only")]
     pub read: bool,
     /// It is for machines: it sees no tokens and no profile
     #[arg(long)]

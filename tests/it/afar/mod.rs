@@ -58,7 +58,7 @@ async fn accounts_are_kept_from_afar_and_the_audit_log_says_by_whom() {
     let ada = users["users"].as_array().expect("users").iter().find(|user| user["name"] == "ada");
     assert_eq!(ada.expect("ada")["hasPassword"], json!(false));
 
-    let token = afar.json(&["token", "create", "ada", "--read"]).await;
+    let token = afar.json(&["token", "create", "ada", "--read-only"]).await;
     let text = token["token"].as_str().expect("a token").to_owned();
     let who = afar.mirror.get("/-/whoami").token(&text).send().await.expect(200).json();
     assert_eq!(who["username"], json!("ada"));
